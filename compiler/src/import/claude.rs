@@ -9,7 +9,7 @@
 use serde_json::{Value, json};
 
 use super::commands;
-use super::glob::{Glob, is_exact, named, read, spelt_otherwise};
+use super::glob::{Glob, is_exact, is_wider, named, read, spelt_otherwise};
 use super::objects::{Losses, Object, Widens, label};
 
 /// The name of shell commands in packs.
@@ -200,7 +200,11 @@ impl Rules {
             },
             (Some(what), _) => {
                 // If the pattern matches everything, every word names it.
-                let word = named(what).unwrap_or_else(|| ".".to_owned());
+                let word = named(what).unwrap_or_else(|| "(?s:.)".to_owned());
+                if is_wider(what) {
+                    let reason = "more is denied: a class is any character, and after one that can be read in two ways, or an escape, anything";
+                    losses.add(settings, path, reason, Widens::No);
+                }
                 let (tool, entry) = (entry.tool.to_owned(), text.to_owned());
                 self.files.push(DeniedFile { tool, entry, pattern: what.to_owned(), word });
                 match read(what) {

@@ -81,40 +81,81 @@ pub(super) fn spelt_otherwise<'p>(mut patterns: impl Iterator<Item = &'p str>) -
     }
 }
 
+/// Any one character. A plain `.` is none that ends a line, which a path may contain.
+const ANY: &str = "(?s:.)";
+/// Any characters.
+const ANYTHING: &str = "(?s:.*)";
+
 fn regex(pattern: &str, begin: &str) -> String {
     let rest = pattern.trim_end_matches('/');
     let mut regex = String::from(begin);
-    let mut chars = rest.chars().peekable();
-    while let Some(char) = chars.next() {
+    let mut chars = rest.char_indices().peekable();
+    while let Some((at, char)) = chars.next() {
         match char {
-            '*' if chars.peek() == Some(&'*') => {
-                chars.next();
-                if chars.peek() == Some(&'/') {
-                    chars.next();
-                    regex.push_str("(.*/)?");
+            '*' if chars.next_if(|(_, next)| *next == '*').is_some() => {
+                if chars.next_if(|(_, next)| *next == '/').is_some() {
+                    regex.push_str("(?s:.*/)?");
                 } else {
-                    regex.push_str(".*");
+                    regex.push_str(ANYTHING);
                 }
             }
             '*' => regex.push_str("[^/]*"),
             '?' => regex.push_str("[^/]"),
             char if char.is_ascii_alphanumeric() || matches!(char, '/' | '_' | '-') => regex.push(char),
-            // A class of gitignore: any one character. Wider; see `is_exact`.
-            '[' if chars.clone().any(|char| char == ']') => {
-                let _class = chars.find(|char| *char == ']');
-                regex.push_str("[^/]");
+            '[' => match class(rest.get(at + 1..).unwrap_or_default()) {
+                Class::Closed(length) => {
+                    // Wider than the class; see `is_exact`.
+                    regex.push_str(ANY);
+                    while chars.next_if(|(next, _)| *next <= at + length).is_some() {}
+                }
+                Class::Open => regex.push_str(ANY),
+                Class::Unclear => {
+                    regex.push_str(ANYTHING);
+                    break;
+                }
+            },
+            // It makes the next character plain, or is one itself.
+            '\\' => {
+                regex.push_str(ANYTHING);
+                break;
             }
             // Characters that a regular expression class or a CEL string cannot hold: any character, which is
             // wider too.
-            '[' | ']' | '^' | '\\' | '\'' => regex.push('.'),
-            char if char.is_control() => regex.push('.'),
+            ']' | '^' | '\'' => regex.push_str(ANY),
+            char if char.is_control() => regex.push_str(ANY),
             // A class of one character, since CEL strings would consume an escape first.
             char => regex.extend(['[', char, ']']),
         }
     }
     // A folder stands for its contents.
-    regex.push_str("(/.*)?$");
+    regex.push_str("(?s:/.*)?$");
     regex
+}
+
+/// What follows a bracket.
+enum Class {
+    /// A class that ends after this many bytes.
+    Closed(usize),
+    /// No class: no bracket closes it.
+    Open,
+    /// A class of which readers of patterns disagree where it ends or whether it is one: `[[:digit:]]`, `[]a]`,
+    /// `[a/b]`. What follows may be anything.
+    Unclear,
+}
+
+fn class(rest: &str) -> Class {
+    let Some(length) = rest.find(']').map(|end| end + 1) else { return Class::Open };
+    let members = rest.get(..length - 1).unwrap_or_default();
+    let members = members.strip_prefix(['!', '^']).unwrap_or(members);
+    if members.is_empty() || members.contains(['[', '\\', '/']) {
+        return Class::Unclear;
+    }
+    Class::Closed(length)
+}
+
+/// Whether more is denied by a pattern than it names: it has a class or an escape.
+pub(super) fn is_wider(pattern: &str) -> bool {
+    pattern.contains(['[', ']', '^', '\\', '\''])
 }
 
 /// Whether [`read`] matches nothing that the pattern does not.
@@ -160,6 +201,25 @@ mod tests {
             ("//**/.env", ".envx", false),
             ("~/.ssh/**", ".ssh/id", true),
             ("~/.ssh/**", "a/.ssh/id", false),
+            // Classes and escapes that end elsewhere for one reader than for another.
+            ("./secrets/key[[:digit:]].pem", "secrets/key7.pem", true),
+            ("./secrets/key[[:digit:]].pem", "secrets/keyd].pem", true),
+            ("./secrets/key[[:digit:]].pem", "secrets/x", false),
+            ("a[]b]c", "a]c", true),
+            ("a[!]b]c", "axc", true),
+            ("a[^]b]c", "axc", true),
+            ("a[x\\]y]c", "a]c", true),
+            ("a\\[b]", "a[b]", true),
+            ("a\\b", "ab", true),
+            ("a[b/c]d", "a[b/c]d", true),
+            ("a[é]b", "aéb", true),
+            // A name may contain the end of a line.
+            ("./.github/**", ".github/workflows/a\nb.yml", true),
+            ("./.github", ".github/workflows/a\nb.yml", true),
+            ("./a/**/b", "a/x\ny/b", true),
+            ("*.pem", "a\nb.pem", true),
+            ("a[b]c", "a\nc", true),
+            ("it's", "it\ns", true),
         ] {
             assert_eq!(finds(pattern, path), expected, "{pattern} {path}");
         }
@@ -225,6 +285,8 @@ mod tests {
             ("./secrets/**", "./a/../secrets/key", true),
             ("./secrets/**", "--file=secrets/key", true),
             ("./secrets/**", "/work/secrets/key", true),
+            ("./secrets/**", "secrets/a\nb", true),
+            ("./secrets/**", "a\nb/secrets/key", true),
             ("./secrets/**", "secretsx", false),
             ("./secrets/**", "the secrets", false),
             (".env", "config/.env", true),

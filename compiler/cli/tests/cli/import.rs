@@ -107,15 +107,7 @@ fn an_admission_policy_decides_as_its_source_and_what_it_cannot_say_is_denied() 
         assert_eq!(rule["match"]["resources"][0]["operations"], json!([operation]), "{rule:#}");
         assert_eq!(rule["match"]["namespaceSelector"], json!({"matchLabels": {"environment": "test"}}));
     }
-    let case = |name: &str, replicas: u64, labels: &str, groups: &str, expect: &str| {
-        format!(
-            "  - name: {name}\n    admission:\n      operation: CREATE\n      namespace: {{name: shop, labels: {{{labels}}}}}\n      \
-             userInfo: {{username: u, groups: [{groups}]}}\n      \
-             object: {{apiVersion: apps/v1, kind: Deployment, metadata: {{name: d, namespace: shop}}, spec: {{replicas: {replicas}, \
-             selector: {{matchLabels: {{a: b}}}}, template: {{metadata: {{labels: {{a: b}}}}, spec: {{containers: [{{name: c, image: i}}]}}}}}}}}\n    \
-             expect: {expect}\n"
-        )
-    };
+    let case = deployment;
     let cases = [
         case("few", 5, "environment: test", "", "{allowed: true}"),
         case("many", 6, "environment: test", "", "{allowed: false, messagePattern: at most 5}"),
@@ -135,6 +127,44 @@ fn an_admission_policy_decides_as_its_source_and_what_it_cannot_say_is_denied() 
         update("worse", 7, "{allowed: false, messagePattern: at most 5}"),
     ];
     holds(&stage, &[cases.concat(), updates.concat()].concat());
+}
+
+/// A pack's rule sees no parameter object, and `has` of what it does not see must not be false without a word.
+#[test]
+fn what_reads_a_parameter_object_is_denied_however_it_asks() {
+    let stage = Stage::empty();
+    let plain: String = REPLICAS
+        .lines()
+        .filter(|line| !line.contains("params.name") && !line.contains("paramRef"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let most = "object.spec.replicas <= variables.most";
+    for expression in [
+        format!("\"!has(params.data) || {most}\""),
+        format!("\"!('x' in params) || {most}\""),
+        format!("\"!params[?'x'].hasValue() || {most}\""),
+        format!("\"!params.?x.hasValue() || {most}\""),
+        format!("\"params.size() == 0 || {most}\""),
+    ] {
+        let (_, report) = imported(&stage, &plain.replacen(most, &expression, 1), &[]);
+        assert!(!losses(&report, "is denied: ").is_empty(), "{report:#}");
+        holds(&stage, &deployment("many", 6, "environment: test", "", "{allowed: false}"));
+    }
+    let condition = "\"!('system:operators' in request.userInfo.groups)\"";
+    let (_, report) = imported(&stage, &plain.replacen(condition, "has(params.data)", 1), &[]);
+    assert_eq!(losses(&report, "the condition was dropped").len(), 2, "{report:#}");
+    holds(&stage, &deployment("many", 6, "environment: test", "", "{allowed: false, messagePattern: at most 5}"));
+}
+
+/// A case that creates a deployment.
+fn deployment(name: &str, replicas: u64, labels: &str, groups: &str, expect: &str) -> String {
+    format!(
+        "  - name: {name}\n    admission:\n      operation: CREATE\n      namespace: {{name: shop, labels: {{{labels}}}}}\n      \
+         userInfo: {{username: u, groups: [{groups}]}}\n      \
+         object: {{apiVersion: apps/v1, kind: Deployment, metadata: {{name: d, namespace: shop}}, spec: {{replicas: {replicas}, \
+         selector: {{matchLabels: {{a: b}}}}, template: {{metadata: {{labels: {{a: b}}}}, spec: {{containers: [{{name: c, image: i}}]}}}}}}}}\n    \
+         expect: {expect}\n"
+    )
 }
 
 #[test]
@@ -412,6 +442,10 @@ fn settings_of_claude_code_are_rules_over_the_tools_of_a_pack() {
         // In a sandbox the home is the workspace.
         (file("workspace.read", ".ssh/id_ed25519"), "Deny"),
         (file("workspace.read", "docs/.ssh"), "Allow"),
+        // A name may contain the end of a line.
+        (file("workspace.read", "secrets/a\nb"), "Deny"),
+        (bash("npm run test 'secrets/a\nb'"), "Deny"),
+        (file("workspace.write", "src/a\nb.rs"), "Allow"),
         (bash("npm run test secrets/key"), "Deny"),
         (bash("npm run test --config=./secrets/key"), "Deny"),
         (bash("npm run test < secrets/key"), "Deny"),
