@@ -11,7 +11,7 @@ use serde_json::json;
 use super::sandboxes::Pair;
 use super::settings;
 use super::sides::Sides;
-use super::{Amount, Change, Diff, Direction, Layer, Verdict, Witness};
+use super::{Amount, Change, Diff, Direction, Layer, Verdict, Witness, throttles};
 
 /// An upper bound; `None` if unlimited.
 type Bound = Option<u64>;
@@ -138,8 +138,8 @@ pub(super) fn state(sides: &Sides, out: &mut Diff) {
     let (old, new) = sides.policies();
     // A single pack may have been renamed.
     let alone = old.tools.len() == 1 && new.tools.len() == 1;
-    let (budgets, counters) = (named(old, new, alone, budgets), named(old, new, alone, counters));
-    for (name, old, new) in budgets {
+    throttles::compare(old, new, alone, out);
+    for (name, old, new) in named(old, new, alone, budgets) {
         let of = |what: &str| format!("tools.state.budgets.{name}.{what}");
         let limit = |budget: Option<&Budget>| budget.map(|budget| budget.limit_milli);
         out.changes.extend(amount(&of("limit"), "thousandths", limit(old), limit(new)));
@@ -151,11 +151,9 @@ pub(super) fn state(sides: &Sides, out: &mut Diff) {
             out.changes.extend(settings::other(Layer::Limits, &of("resource"), word(old), word(new)));
         }
     }
-    for (name, old, new) in counters {
-        let (Some(old), Some(new)) = (old, new) else {
-            out.notes.push(format!("counter `{name}` is only in one of the two, which is not judged"));
-            continue;
-        };
+    for (name, old, new) in named(old, new, alone, counters) {
+        // Throttles tell the rest.
+        let (Some(old), Some(new)) = (old, new) else { continue };
         let of = |what: &str| format!("tools.state.counters.{name}.{what}");
         out.changes.extend(window(&of("window"), old.window_ms, new.window_ms));
         out.changes.extend(scope(&of("scope"), old.scope, new.scope));
@@ -179,7 +177,7 @@ fn counters(policy: &Policy, alone: bool) -> Vec<Of<'_, Counter>> {
         .collect()
 }
 
-fn pack(policy: &Policy, index: u16, alone: bool) -> &str {
+pub(super) fn pack(policy: &Policy, index: u16, alone: bool) -> &str {
     if alone {
         return "";
     }
@@ -221,7 +219,7 @@ fn amount(of: &str, unit: &'static str, old: Bound, new: Bound) -> Option<Change
 }
 
 /// The difference between two windows: older use no longer counts.
-fn window(of: &str, old: Bound, new: Bound) -> Option<Change> {
+pub(super) fn window(of: &str, old: Bound, new: Bound) -> Option<Change> {
     // An age that one window still covers and the other does not.
     let value = match (old, new) {
         (Some(old), Some(new)) => old.max(new),
@@ -236,7 +234,7 @@ fn window(of: &str, old: Bound, new: Bound) -> Option<Change> {
     change(of, witness, (forgets(old), says(old)), (forgets(new), says(new)))
 }
 
-fn scope(of: &str, old: Scope, new: Scope) -> Option<Change> {
+pub(super) fn scope(of: &str, old: Scope, new: Scope) -> Option<Change> {
     setting(of, old, new, |scope| format!("{scope:?}"))
 }
 

@@ -26,6 +26,7 @@ mod shape;
 mod sides;
 mod syscalls;
 mod tables;
+mod throttles;
 mod tools;
 mod wishes;
 

@@ -436,3 +436,42 @@ fn a_parameter_that_allows_more_is_wider() {
     let unread = "  parameters:\n  - {name: unread, type: int, default: 1}\n";
     assert_eq!(compared(&old, &of("  parameters:\n", unread)).changes.len(), 0);
 }
+
+/// A throttle counts with another counter, whatever that is called.
+#[test]
+fn a_throttle_that_forgets_sooner_is_wider() {
+    let counters = "state: {labels: [{name: secret}], counters: [{name: calls, window: 60s}, {name: others, window: 1s}]}";
+    let rate = "    rules:\n    - {name: rate, tools: [files.read], throttle: {counter: calls, max: 20}}\n    \
+        - {name: pace, tools: [session.review], throttle: {counter: calls, max: 20}}\n";
+    let of = |edits: &[(&str, &str)]| {
+        let edits = [("state: {labels: [{name: secret}]}", counters), ("    rules:\n", rate)].into_iter().chain(edits.iter().copied());
+        tools(&edits.collect::<Vec<_>>())
+    };
+    let old = of(&[]);
+    let renamed = |window: &str| {
+        let name = format!("{{name: renamed, window: {window}}}");
+        let to = |rule: &str| format!("throttle: {{counter: {rule}, max: 20}}");
+        of(&[
+            ("{name: calls, window: 60s}", name.as_str()),
+            (&to("calls"), &to("renamed")),
+            (&to("calls"), &to("renamed")),
+        ])
+    };
+    assert_eq!(compared(&old, &renamed("60s")).changes, []);
+    is_told(&old, &renamed("1s"), Widened, "tools.rules.rate.throttle.counter.window");
+    narrows(&renamed("1s"), &old);
+    // To a counter that both have, and away from one that counted both rules.
+    let moved = of(&[("throttle: {counter: calls, max: 20}", "throttle: {counter: others, max: 20}")]);
+    is_told(&old, &moved, Widened, "tools.rules.rate.throttle.counter.window");
+    is_told(&old, &moved, Changed, "throttle `pace` no longer counts");
+    // The rule has another name as well.
+    let both = of(&[
+        ("{name: calls, window: 60s}", "{name: renamed, window: 1s}"),
+        ("{name: rate, tools: [files.read], throttle: {counter: calls,", "{name: limit, tools: [files.read], throttle: {counter: renamed,"),
+        ("{name: pace, tools: [session.review], throttle: {counter: calls,", "{name: pace, tools: [session.review], throttle: {counter: renamed,"),
+    ]);
+    is_told(&old, &both, Changed, "throttle `rate` with counter `calls` is only in OLD");
+    let named = of(&[("{name: rate,", "{name: limit,")]);
+    let found = compared(&old, &named);
+    assert!(found.changes.iter().all(|change| !change.what.contains("only in OLD")), "{found:#?}");
+}
