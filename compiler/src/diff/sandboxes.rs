@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use bailiwick_policy::policy::Policy;
 use bailiwick_policy::policy::sandboxes::Sandbox;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::sides::Sides;
 use super::{Diff, Direction, Layer, filesystem, limits, settings, syscalls};
@@ -83,10 +83,12 @@ fn compared(sides: &Sides, old: &str, new: &str) -> Result<Option<Direction>, St
     filesystem::compare(sides, &pair, &mut found)?;
     syscalls::compare(sides, &pair, &mut found)?;
     limits::sandbox(&pair, &mut found);
+    // A variable can open what its absence closes, and the reverse; of a runtime or a pool it is not known.
+    let is_other = unordered(&pair).iter().any(|(_, old, new)| old != new);
     Ok(match (found.count(Direction::Widened), found.count(Direction::Narrowed)) {
-        (0, 0) => None,
-        (_, 0) => Some(Direction::Widened),
-        (0, _) => Some(Direction::Narrowed),
+        (0, 0) if !is_other => None,
+        (1.., 0) => Some(Direction::Widened),
+        (0, _) if !is_other => Some(Direction::Narrowed),
         _ => Some(Direction::Changed),
     })
 }
@@ -117,15 +119,21 @@ fn pairs<'p>(old: &'p Policy, new: &'p Policy) -> Vec<Pair<'p>> {
     pairs
 }
 
-/// The differences that are neither wider nor narrower.
-fn others(pair: &Pair<'_>, out: &mut Diff) {
+/// What has no order of wider and narrower: the member, and both values.
+fn unordered(pair: &Pair<'_>) -> [(&'static str, Value, Value); 4] {
     let (old, new) = (pair.old, pair.new);
-    for (what, old, new) in [
+    [
         ("environment", json!(old.environment), json!(new.environment)),
         ("runtime", json!(old.runtime), json!(new.runtime)),
         ("pool", json!(old.pool), json!(new.pool)),
         ("network.egress", json!(old.egress), json!(new.egress)),
-    ] {
+    ]
+}
+
+/// The differences that are neither wider nor narrower.
+fn others(pair: &Pair<'_>, out: &mut Diff) {
+    let (old, new) = (pair.old, pair.new);
+    for (what, old, new) in unordered(pair) {
         let of = format!("sandboxes.{}.{what}", pair.new.name);
         out.changes.extend(settings::other(Layer::Limits, &of, old.to_string(), new.to_string()));
     }

@@ -3,9 +3,10 @@
 //!
 //! Permissions intersect: files, writable areas, devices, system calls, egress. Limits take the minimum, and
 //! requirements add up. Properties without an order (backend, RuntimeClass, pool, language, the value of a
-//! variable) must be equal.
+//! variable) must be equal. The pack that places a sandbox in a pool names all its variables; others may only
+//! repeat them, since a variable can open what its absence closes (`GIT_SSH_COMMAND`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bailiwick_policy::policy::sandboxes::{AtLeast, Filesystem, Limits, Pool, Sandbox, Tmpfs, Workspace};
 use bailiwick_policy::policy::{PodSecurity, Policy};
@@ -29,6 +30,7 @@ pub(super) fn conflicts(policies: &[Policy]) -> Vec<Conflict> {
     differing("sandbox", "pools", placed, &mut out);
     let runtimes = sandboxes.clone().map(|one| (one.name.as_str(), format!("{:?}", one.runtime)));
     differing("sandbox", "runtimes", runtimes, &mut out);
+    out.extend(foreign_variables(policies));
     let variables: Vec<((&str, &str), &str)> = sandboxes
         .flat_map(|one| {
             one.environment.iter().map(|(name, value)| ((one.name.as_str(), name.as_str()), value.as_str()))
@@ -42,6 +44,27 @@ pub(super) fn conflicts(policies: &[Policy]) -> Vec<Conflict> {
                 name: variable.0.to_owned(),
                 what: "values of a variable of its environment",
             });
+        }
+    }
+    out
+}
+
+/// The sandboxes whose variables are not those that the policy names which places them.
+fn foreign_variables(policies: &[Policy]) -> Vec<Conflict> {
+    let sandboxes = || policies.iter().flat_map(|policy| &policy.sandboxes);
+    let names = |sandbox: &'_ Sandbox| -> BTreeSet<String> {
+        sandbox.environment.iter().map(|(name, _)| name.clone()).collect()
+    };
+    let mut out = Vec::new();
+    for placed in sandboxes().filter(|sandbox| sandbox.pool.is_some()) {
+        let own = names(placed);
+        let fits = |other: &Sandbox| match other.pool {
+            Some(_) => names(other) == own,
+            None => names(other).is_subset(&own),
+        };
+        if !sandboxes().filter(|other| other.name == placed.name).all(fits) {
+            let name = placed.name.clone();
+            out.push(Conflict::Differs { kind: "sandbox", name, what: "variables of its environment" });
         }
     }
     out

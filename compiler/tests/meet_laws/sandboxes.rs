@@ -34,6 +34,7 @@ const FILES: &[&str] = &[
     "/etc/shadow",
     "/usr",
 ];
+const VARIABLES: [(&str, &str); 2] = [("LANG", "C"), ("TZ", "UTC")];
 pub(super) const TOOLS: &[&str] = &["shell.exec", "python.run"];
 
 fn origin(at: &str) -> Origin {
@@ -162,7 +163,7 @@ pub(super) fn sandbox(name: &'static str) -> impl Strategy<Value = Sandbox> {
         syscalls(),
         limits(),
         at_least(),
-        subsequence(vec![("LANG", "C"), ("TZ", "UTC")], 0..=2),
+        subsequence(VARIABLES.to_vec(), 0..=2),
     )
         .prop_map(move |(placed, filesystem, syscalls, limits, at_least, environment)| Sandbox {
             name: name.to_owned(),
@@ -173,7 +174,8 @@ pub(super) fn sandbox(name: &'static str) -> impl Strategy<Value = Sandbox> {
             syscalls,
             limits,
             at_least,
-            environment: environment
+            // Who places a sandbox names every variable; a ceiling may repeat some.
+            environment: if placed { VARIABLES.to_vec() } else { environment }
                 .into_iter()
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .collect(),
@@ -366,6 +368,27 @@ pub(super) fn runnable(mut policy: Policy) -> Policy {
     policy
 }
 
+/// The pack that places a sandbox keeps its environment, whatever ceilings repeat of it.
+#[test]
+fn a_meet_leaves_the_environment_to_the_pack_that_places_the_sandbox() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    for _ in 0..64 {
+        let [one, other] = [0, 1].map(|_| sandbox("shell").new_tree(&mut runner).unwrap().current());
+        let placed = Sandbox { pool: Some("warm".to_owned()), environment: variables(&VARIABLES), ..one };
+        let ceiling = Sandbox { pool: None, environment: variables(&VARIABLES[..1]), ..other };
+        let with = |name: &'static str, sandbox: &Sandbox| {
+            let policy = policy(name).new_tree(&mut runner.clone()).unwrap().current();
+            Policy { sandboxes: vec![sandbox.clone()], pools: Vec::new(), tools: Vec::new(), audit: None, ..policy }
+        };
+        let both = met(&[&with("a", &placed), &with("b", &ceiling)]);
+        assert_eq!(both.sandboxes[0].environment, placed.environment);
+    }
+}
+
+fn variables(all: &[(&str, &str)]) -> Vec<(String, String)> {
+    all.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
 fn met(policies: &[&Policy]) -> Policy {
     meet(policies.iter().map(|policy| (*policy).clone()).collect()).unwrap().policy
 }
@@ -511,6 +534,21 @@ fn what_is_something_else_in_two_packs_is_a_conflict() {
         },
         conflict("sandbox", "shell", "values of a variable of its environment"),
     );
+    let with_variables = |pool: Option<&str>, names: &[&str]| Sandbox {
+        pool: pool.map(str::to_owned),
+        environment: names.iter().map(|name| ((*name).to_owned(), "x".to_owned())).collect(),
+        ..base.clone()
+    };
+    // Whoever places it names its variables.
+    for (mine, theirs) in [
+        (with_variables(Some("warm"), &[]), with_variables(None, &["GIT_SSH_COMMAND"])),
+        (with_variables(Some("warm"), &["LANG"]), with_variables(Some("warm"), &["LANG", "TZ"])),
+    ] {
+        check(
+            &|policy, other| policy.sandboxes = vec![if other { theirs.clone() } else { mine.clone() }],
+            conflict("sandbox", "shell", "variables of its environment"),
+        );
+    }
     check(
         &|policy, other| {
             let mut one = tool("shell.exec");
