@@ -40,7 +40,7 @@ pub(super) fn of_kubernetes(objects: &[Object<'_>], losses: &mut Losses) -> Valu
         });
         let of_policy: Vec<Object<'_>> = of_policy.collect();
         if of_policy.is_empty() {
-            let reason = "no binding was given, so it is in force nowhere; the pack denies by it everywhere";
+            let reason = "no binding was given, so it is in force nowhere; the pack denies by it in every namespace that it is put in force for";
             losses.add(policy, "", reason, Widens::No);
             rules.push(policy, None, "Deny", losses);
         }
@@ -52,7 +52,7 @@ pub(super) fn of_kubernetes(objects: &[Object<'_>], losses: &mut Losses) -> Valu
                 "spec",
                 &["policyName", "validationActions", "matchResources", "paramRef"],
             );
-            let action = action(binding.at("/spec/validationActions"));
+            let action = action(binding, losses);
             rules.push(policy, Some(binding), action, losses);
         }
     }
@@ -64,7 +64,7 @@ pub(super) fn of_kubernetes(objects: &[Object<'_>], losses: &mut Losses) -> Valu
             losses.add(binding, "spec.policyName", format!("the policy `{name}` was not given"), Widens::Yes);
         }
     }
-    rules.spec()
+    rules.spec(objects, losses)
 }
 
 pub(super) fn of_kyverno(objects: &[Object<'_>], losses: &mut Losses) -> Value {
@@ -95,23 +95,29 @@ pub(super) fn of_kyverno(objects: &[Object<'_>], losses: &mut Losses) -> Value {
         if policy.at("/spec/webhookConfiguration").is_some() {
             losses.add(policy, "spec.webhookConfiguration", "the webhook is set up elsewhere", Widens::No);
         }
-        // Kyverno's default is to report without warning.
-        let action = action(policy.at("/spec/validationActions"));
+        let action = action(policy, losses);
         rules.push(policy, None, action, losses);
     }
-    rules.spec()
+    rules.spec(objects, losses)
 }
 
-/// The strictest of some actions.
-fn action(actions: Option<&Value>) -> &'static str {
-    let has =
-        |word: &str| actions.and_then(Value::as_array).is_some_and(|all| all.iter().any(|one| one == word));
-    match (has("Deny"), has("Warn"), has("Audit")) {
+/// The strictest of the actions of a binding, or of a policy of Kyverno. Without any, both deny.
+fn action(object: Object<'_>, losses: &mut Losses) -> &'static str {
+    let actions =
+        object.at("/spec/validationActions").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let has = |word: &str| actions.iter().any(|one| one == word);
+    let strictest = match (has("Deny"), has("Warn"), has("Audit")) {
         (true, ..) => "Deny",
         (_, true, _) => "Warn",
         (_, _, true) => "Audit",
         _ => "Deny",
+    };
+    if actions.len() > 1 {
+        let reason =
+            format!("a rule has one action: {strictest}, the strictest; every decision is on record");
+        losses.add(object, "spec.validationActions", reason, Widens::No);
     }
+    strictest
 }
 
 /// Rules under construction.
@@ -122,7 +128,12 @@ struct Rules {
 }
 
 impl Rules {
-    fn spec(self) -> Value {
+    /// The pack's spec. The sources say where they hold by bindings and selectors, a pack by its `subjects`.
+    fn spec(self, objects: &[Object<'_>], losses: &mut Losses) -> Value {
+        if let Some(first) = objects.first() {
+            let reason = "the pack has no `subjects`, so it is in force for nobody: bind a pack that extends it and has them";
+            losses.add(*first, "", reason, Widens::Yes);
+        }
         json!({"admission": {"rules": self.all}})
     }
 

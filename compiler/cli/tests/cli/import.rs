@@ -65,7 +65,7 @@ kind: ValidatingAdmissionPolicyBinding
 metadata: {name: demo-binding-test.example.com}
 spec:
   policyName: demo-policy.example.com
-  validationActions: [Deny, Audit]
+  validationActions: [Deny]
   paramRef: {name: x, parameterNotFoundAction: Deny}
   matchResources:
     namespaceSelector: {matchLabels: {environment: test}}
@@ -76,7 +76,7 @@ fn an_admission_policy_decides_as_its_source_and_what_it_cannot_say_is_denied() 
     let stage = Stage::empty();
     let (code, report) = imported(&stage, REPLICAS, &[]);
     assert_eq!((code, &report["kind"]), (Some(0), &Value::from("admission-policy")));
-    assert_eq!((&report["widens"], losses(&report, "an UPDATE of").len()), (&1.into(), 1), "{report:#}");
+    assert_eq!((&report["widens"], losses(&report, "an UPDATE of").len()), (&2.into(), 1), "{report:#}");
     assert!(
         !losses(&report, "is denied: ").is_empty() && !losses(&report, "paramRef").is_empty(),
         "{report:#}"
@@ -88,11 +88,12 @@ fn an_admission_policy_decides_as_its_source_and_what_it_cannot_say_is_denied() 
     let plain: String =
         REPLICAS.lines().filter(|line| !line.contains("param")).map(|line| format!("{line}\n")).collect();
     let (code, report) = imported(&stage, &plain.replace("[CREATE, UPDATE]", "[CREATE]"), &["--strict"]);
-    assert_eq!((code, &report["losses"]), (Some(0), &json!([])), "{report:#}");
+    let lost = losses(&report, "`subjects`").len();
+    assert_eq!((code, lost, report["losses"].as_array().map(Vec::len)), (Some(3), 1, Some(1)), "{report:#}");
     for (operations, rules) in [("[UPDATE]", 1), ("[CREATE, UPDATE]", 2), ("[\"*\"]", 2)] {
         let (_, report) = imported(&stage, &plain.replace("[CREATE, UPDATE]", operations), &[]);
         let all = report["losses"].as_array().expect("losses");
-        assert_eq!((all.len(), &all[0]["widens"]), (1, &true.into()), "{report:#}");
+        assert_eq!((all.len(), &all[0]["widens"]), (2, &true.into()), "{report:#}");
         assert!(all[0].to_string().contains("being deleted"), "{report:#}");
         let made = report["pack"]["spec"]["admission"]["rules"].as_array().expect("rules");
         assert_eq!(made.len(), rules, "{report:#}");
@@ -129,6 +130,39 @@ fn an_admission_policy_decides_as_its_source_and_what_it_cannot_say_is_denied() 
     holds(&stage, &[cases.concat(), updates.concat()].concat());
 }
 
+/// As it is, the pack denies nothing: whom it governs stands in no source.
+#[test]
+fn a_pack_that_governs_nobody_is_a_loss_that_widens() {
+    let stage = Stage::empty();
+    for source in [REPLICAS, HOST_PATH] {
+        let (_, report) = imported(&stage, source, &[]);
+        let pack = std::fs::read(stage.path("out/pack.yaml")).expect("the pack");
+        let sources = PackSources::single(pack);
+        let compiled =
+            bailiwick_compiler::compile(&[(&sources, Bindings::default())], &MemoryLibrary::default());
+        assert!(compiled.policy.expect("a policy").subject.is_none());
+        let lost = losses(&report, "`subjects`");
+        assert!(matches!(lost.as_slice(), [loss] if loss["widens"] == true), "{report:#}");
+    }
+}
+
+#[test]
+fn of_several_actions_the_strictest_is_taken_and_told() {
+    let stage = Stage::empty();
+    for (actions, taken, lost) in [
+        ("[Warn, Audit]", "Warn", 1),
+        ("[Deny, Audit]", "Deny", 1),
+        ("[Audit]", "Audit", 0),
+        ("[]", "Deny", 0),
+    ] {
+        let text = HOST_PATH.replace("[Deny]", actions);
+        let (_, report) = imported(&stage, &text, &[]);
+        let action = &report["pack"]["spec"]["admission"]["rules"][0]["action"];
+        assert!(*action == taken || (taken == "Deny" && action.is_null()), "{report:#}");
+        assert_eq!(losses(&report, "spec.validationActions").len(), lost, "{actions}: {report:#}");
+    }
+}
+
 /// A pack's rule sees no parameter object, and `has` of what it does not see must not be false without a word.
 #[test]
 fn what_reads_a_parameter_object_is_denied_however_it_asks() {
@@ -153,7 +187,10 @@ fn what_reads_a_parameter_object_is_denied_however_it_asks() {
     let condition = "\"!('system:operators' in request.userInfo.groups)\"";
     let (_, report) = imported(&stage, &plain.replacen(condition, "has(params.data)", 1), &[]);
     assert_eq!(losses(&report, "the condition was dropped").len(), 2, "{report:#}");
-    holds(&stage, &deployment("many", 6, "environment: test", "", "{allowed: false, messagePattern: at most 5}"));
+    holds(
+        &stage,
+        &deployment("many", 6, "environment: test", "", "{allowed: false, messagePattern: at most 5}"),
+    );
 }
 
 /// A case that creates a deployment.
@@ -226,7 +263,7 @@ spec:
 fn a_policy_of_kyverno_is_a_rule_over_pods_and_templates() {
     let stage = Stage::empty();
     let (_, report) = imported(&stage, HOST_PATH, &[]);
-    assert_eq!((&report["kind"], &report["widens"]), (&"kyverno".into(), &2.into()), "{report:#}");
+    assert_eq!((&report["kind"], &report["widens"]), (&"kyverno".into(), &3.into()), "{report:#}");
     assert_eq!(losses(&report, "cannot be said, so what it is about is denied").len(), 2, "{report:#}");
     assert_eq!(losses(&report, "violation of its template").len(), 1, "{report:#}");
     let rules = &report["pack"]["spec"]["admission"]["rules"];
