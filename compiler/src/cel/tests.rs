@@ -469,9 +469,13 @@ fn rules_over_calls_see_the_call_and_nothing_of_admission() {
 #[test]
 fn parameters_of_a_pack_that_declares_none_are_no_empty_map() {
     let context = Context::admission(Type::Dyn);
-    for source in
-        ["!has(params.data)", "!('x' in params)", "!params[?'x'].hasValue()", "!params.?x.hasValue()", "params == {}"]
-    {
+    for source in [
+        "!has(params.data)",
+        "!('x' in params)",
+        "!params[?'x'].hasValue()",
+        "!params.?x.hasValue()",
+        "params == {}",
+    ] {
         let found = compile(source, &context.expecting(Type::Bool), &mut Interner::default());
         let errors = found.expect_err(source);
         assert_eq!(errors[0].kind, CelErrorKind::Reference, "{source}: {errors:?}");

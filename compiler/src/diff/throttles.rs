@@ -55,7 +55,8 @@ fn pair(old: &Throttle<'_>, new: &Throttle<'_>, out: &mut Diff) {
         counted.iter().map(|rule| format!("`{rule}`")).collect::<Vec<_>>().join(", ")
     };
     if !old.counted.is_subset(&new.counted) {
-        let what = format!("throttle `{}` no longer counts the calls of every rule that it counted", new.rule);
+        let what =
+            format!("throttle `{}` no longer counts the calls of every rule that it counted", new.rule);
         let values = (words(&old.counted), words(&new.counted));
         out.changes.push(settings::stated(Layer::Limits, Direction::Changed, what, &of, values));
     }

@@ -121,9 +121,9 @@ impl Tables {
         self.known.insert(old, u32::MAX);
         self.renumber(&mut cel);
         let candidates = self.by_source.get(&cel.source).into_iter().flatten();
-        let same = candidates.copied().find(|index| {
-            usize::try_from(*index).ok().and_then(|at| self.shared.get(at)) == Some(&cel)
-        });
+        let same = candidates
+            .copied()
+            .find(|index| usize::try_from(*index).ok().and_then(|at| self.shared.get(at)) == Some(&cel));
         let index = same.unwrap_or_else(|| {
             let index = u32::try_from(self.shared.len()).unwrap_or(u32::MAX);
             self.by_source.entry(cel.source.clone()).or_default().push(index);

@@ -444,7 +444,9 @@ fn a_throttle_that_forgets_sooner_is_wider() {
     let rate = "    rules:\n    - {name: rate, tools: [files.read], throttle: {counter: calls, max: 20}}\n    \
         - {name: pace, tools: [session.review], throttle: {counter: calls, max: 20}}\n";
     let of = |edits: &[(&str, &str)]| {
-        let edits = [("state: {labels: [{name: secret}]}", counters), ("    rules:\n", rate)].into_iter().chain(edits.iter().copied());
+        let edits = [("state: {labels: [{name: secret}]}", counters), ("    rules:\n", rate)]
+            .into_iter()
+            .chain(edits.iter().copied());
         tools(&edits.collect::<Vec<_>>())
     };
     let old = of(&[]);
@@ -467,8 +469,14 @@ fn a_throttle_that_forgets_sooner_is_wider() {
     // The rule has another name as well.
     let both = of(&[
         ("{name: calls, window: 60s}", "{name: renamed, window: 1s}"),
-        ("{name: rate, tools: [files.read], throttle: {counter: calls,", "{name: limit, tools: [files.read], throttle: {counter: renamed,"),
-        ("{name: pace, tools: [session.review], throttle: {counter: calls,", "{name: pace, tools: [session.review], throttle: {counter: renamed,"),
+        (
+            "{name: rate, tools: [files.read], throttle: {counter: calls,",
+            "{name: limit, tools: [files.read], throttle: {counter: renamed,",
+        ),
+        (
+            "{name: pace, tools: [session.review], throttle: {counter: calls,",
+            "{name: pace, tools: [session.review], throttle: {counter: renamed,",
+        ),
     ]);
     is_told(&old, &both, Changed, "throttle `rate` with counter `calls` is only in OLD");
     let named = of(&[("{name: rate,", "{name: limit,")]);

@@ -157,14 +157,7 @@ fn at_least() -> impl Strategy<Value = AtLeast> {
 }
 
 pub(super) fn sandbox(name: &'static str) -> impl Strategy<Value = Sandbox> {
-    (
-        any::<bool>(),
-        filesystem(),
-        syscalls(),
-        limits(),
-        at_least(),
-        subsequence(VARIABLES.to_vec(), 0..=2),
-    )
+    (any::<bool>(), filesystem(), syscalls(), limits(), at_least(), subsequence(VARIABLES.to_vec(), 0..=2))
         .prop_map(move |(placed, filesystem, syscalls, limits, at_least, environment)| Sandbox {
             name: name.to_owned(),
             pool: placed.then(|| "warm".to_owned()),
@@ -378,7 +371,13 @@ fn a_meet_leaves_the_environment_to_the_pack_that_places_the_sandbox() {
         let ceiling = Sandbox { pool: None, environment: variables(&VARIABLES[..1]), ..other };
         let with = |name: &'static str, sandbox: &Sandbox| {
             let policy = policy(name).new_tree(&mut runner.clone()).unwrap().current();
-            Policy { sandboxes: vec![sandbox.clone()], pools: Vec::new(), tools: Vec::new(), audit: None, ..policy }
+            Policy {
+                sandboxes: vec![sandbox.clone()],
+                pools: Vec::new(),
+                tools: Vec::new(),
+                audit: None,
+                ..policy
+            }
         };
         let both = met(&[&with("a", &placed), &with("b", &ceiling)]);
         assert_eq!(both.sandboxes[0].environment, placed.environment);
