@@ -101,8 +101,8 @@ pub struct Sandbox {
     /// What will do where a pool cannot enforce a limit exactly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_least: Option<AtLeast>,
-    /// Environment variables. Before them stand `PATH=/usr/bin:/bin` and `HOME`, which is the workspace, or `/` without one; a variable of
-    /// the same name replaces them.
+    /// Environment variables. Beside them stand `PATH=/usr/bin:/bin` and `HOME`, which is the workspace, or `/nonexistent` without one; a
+    /// pack names neither.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub environment: Vec<EnvironmentVariable>,

@@ -58,6 +58,8 @@ pub enum Refused {
         "sandbox `{sandbox}` may connect to {count} egress rules, and this executor has no network for sandboxes yet"
     )]
     Egress { sandbox: String, count: usize },
+    #[error("sandbox `{sandbox}` has a variable `{name}`, which the executor sets itself")]
+    Variable { sandbox: String, name: String },
     #[error("sandbox `{sandbox}`: {source}")]
     Filter { sandbox: String, source: filter::FilterError },
 }
@@ -78,6 +80,7 @@ impl Refused {
             }
             Self::Backend { .. } => "a pool of backend `Native` for it, in the pack".to_owned(),
             Self::Egress { .. } => "no `egress` of this sandbox in the pack".to_owned(),
+            Self::Variable { name, .. } => format!("no `{name}` in the sandbox's `environment`, in the pack"),
             Self::Filter { .. } => {
                 "the pack compiled anew, for this machine's architecture and by this version".to_owned()
             }
@@ -107,9 +110,7 @@ pub fn profile(sandbox: &Sandbox, host: &Host) -> Result<Profile, Refused> {
             SysProc::None
         }
     };
-    let mut environment: BTreeMap<String, String> = sandbox.environment.iter().cloned().collect();
-    environment.insert("PATH".to_owned(), PATH.to_owned());
-    environment.insert("HOME".to_owned(), home.to_string_lossy().into_owned());
+    let environment = environment(sandbox, &home)?;
     let writable: Vec<Tmpfs> = files
         .writable
         .iter()
@@ -130,6 +131,18 @@ pub fn profile(sandbox: &Sandbox, host: &Host) -> Result<Profile, Refused> {
             .map_err(|source| Refused::Filter { sandbox: sandbox.name.clone(), source })?,
         ..Profile::default()
     })
+}
+
+/// The variables of the sandbox and the executor's own. A bundle that names one of those was not compiled by
+/// this version, and its author expects another value.
+fn environment(sandbox: &Sandbox, home: &Path) -> Result<BTreeMap<String, String>, Refused> {
+    let mut all: BTreeMap<String, String> = sandbox.environment.iter().cloned().collect();
+    for (name, value) in [("PATH", PATH.to_owned()), ("HOME", home.to_string_lossy().into_owned())] {
+        if all.insert(name.to_owned(), value).is_some() {
+            return Err(Refused::Variable { sandbox: sandbox.name.clone(), name: name.to_owned() });
+        }
+    }
+    Ok(all)
 }
 
 fn device(name: &str) -> Option<Device> {
@@ -240,18 +253,35 @@ mod tests {
 
     use super::*;
 
-    fn reading(paths: &[String]) -> Result<Vec<Binding>, Refused> {
+    fn sandbox(read_only: &[String], environment: &[(&str, &str)]) -> Sandbox {
         let files =
-            json!({"readOnly": paths, "writable": [], "workspace": null, "proc": "None", "devices": []});
-        let sandbox: Sandbox = serde_json::from_value(json!({
-            "name": "shell", "pool": "warm", "runtime": null, "egress": [], "environment": [], "from": [], "filesystem": files,
-            "syscalls": {"allowed": [], "refused": []},
+            json!({"readOnly": read_only, "writable": [], "workspace": null, "proc": "None", "devices": []});
+        serde_json::from_value(json!({
+            "name": "shell", "pool": "warm", "runtime": null, "egress": [], "environment": environment, "from": [],
+            "filesystem": files, "syscalls": {"allowed": [], "refused": []},
             "limits": {"wallClockMs": 1, "cpuTimeMs": 1, "cpusMilli": 1, "memoryBytes": 1, "processes": 1, "openFiles": 1,
                 "fileSizeBytes": 1, "outputBytes": 1},
             "atLeast": {"memory": "Exact", "processes": "Exact", "cpus": "Exact", "cpuTime": "Exact", "proc": "Exact"},
         }))
-        .unwrap();
+        .unwrap()
+    }
+
+    fn reading(paths: &[String]) -> Result<Vec<Binding>, Refused> {
+        let sandbox = sandbox(paths, &[]);
         visible(&sandbox, &sandbox.filesystem).map(|(bindings, _)| bindings)
+    }
+
+    #[test]
+    fn variables_that_the_executor_sets_are_refused_in_a_bundle() {
+        let home = Path::new("/work");
+        let all = environment(&sandbox(&[], &[("LANG", "C")]), home).unwrap();
+        let all: Vec<(&str, &str)> =
+            all.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(all, [("HOME", "/work"), ("LANG", "C"), ("PATH", "/usr/bin:/bin")]);
+        for name in ["PATH", "HOME"] {
+            let found = environment(&sandbox(&[], &[(name, "/tmp")]), home);
+            assert!(matches!(found, Err(Refused::Variable { name: of, .. }) if of == name));
+        }
     }
 
     #[test]

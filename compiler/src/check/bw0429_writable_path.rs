@@ -1,5 +1,5 @@
-//! Rules name commands by bare words, as `ls`, and mean the program of the image. When `PATH`, or a variable from which programs and
-//! libraries are loaded, holds a writable, relative or empty entry, a call can put its own program there under that name.
+//! Rules name commands by bare words, as `ls`, and mean the program of the image. When a variable from which programs and libraries are
+//! loaded holds a writable, relative or empty entry, a call can put code of its own there that every program runs.
 //!
 //! ```yaml fails
 //! pools:
@@ -11,11 +11,11 @@
 //!   filesystem: {readOnly: [/usr, /bin], proc: Own}
 //!   syscalls: {profile: Shell}
 //!   limits: {wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}
-//!   environment: [{name: PATH, value: "/usr/bin:bin"}]
+//!   environment: [{name: PYTHONPATH, value: "/usr/lib:lib"}]
 //! ```
 //!
 //! ```text
-//! error[BW0429] at spec.sandboxes[0].environment[0].value: `PATH` of sandbox `shell` leads to `bin`, which is not read-only
+//! error[BW0429] at spec.sandboxes[0].environment[0].value: `PYTHONPATH` of sandbox `shell` leads to `lib`, which is not read-only
 //!   help: name absolute paths below `readOnly`
 //! ```
 //!
@@ -29,7 +29,7 @@
 //!   filesystem: {readOnly: [/usr, /bin], proc: Own}
 //!   syscalls: {profile: Shell}
 //!   limits: {wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}
-//!   environment: [{name: PATH, value: "/usr/bin:/bin"}]
+//!   environment: [{name: PYTHONPATH, value: "/usr/lib:/usr/share"}]
 //! ```
 //!
 //! Remedy: name absolute paths below `readOnly`
@@ -43,7 +43,7 @@ pub const CODE: Code =
     Code::new("BW0429", "programs are looked for where a call can write", Severity::Error, include_str!("bw0429_writable_path.rs"));
 
 /// Variables with lists of places from which programs run code.
-const LISTS: &[&str] = &["PATH", "LD_LIBRARY_PATH", "LD_PRELOAD", "LD_AUDIT", "PYTHONPATH"];
+const LISTS: &[&str] = &["LD_LIBRARY_PATH", "LD_PRELOAD", "LD_AUDIT", "PYTHONPATH"];
 /// Variables with one such place.
 const PLACES: &[&str] = &["BASH_ENV", "ENV", "PYTHONHOME", "PYTHONSTARTUP"];
 

@@ -121,8 +121,7 @@ fn environment(out: &mut Message, sandbox: &Sandbox, home: &str) {
     out.flag("keep_env", false);
     let own = [("HOME", home), ("PATH", PATH)];
     let given = sandbox.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let mut all: Vec<_> =
-        given.filter(|(name, _)| own.iter().all(|(other, _)| other != name)).chain(own).collect();
+    let mut all: Vec<_> = given.chain(own).collect();
     all.sort_unstable();
     for (name, value) in all {
         out.string("envar", &format!("{name}={value}"));

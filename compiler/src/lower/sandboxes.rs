@@ -25,6 +25,8 @@ const DEFAULT_OPEN_FILES: u64 = 256;
 /// Bytes per inode for an area without an inode limit, and the fewest inodes allowed.
 const BYTES_PER_INODE: u64 = 4 << 10;
 const FEWEST_INODES: u64 = 16;
+/// Variables that whatever runs a sandbox sets itself.
+const SET: &[&str] = &["PATH", "HOME"];
 /// Devices that a sandbox may have in `/dev`.
 const DEVICES: &[&str] = &["full", "null", "random", "urandom", "zero"];
 
@@ -219,6 +221,12 @@ fn environment(
             let at = at.index(index).member("name");
             out.push(Diagnostic::new(bw0235_base_value::CODE, at, message).with_help(help));
         }
+        if SET.contains(&variable.name.as_str()) {
+            let message = format!("`{}` of a sandbox is not the pack's to choose", variable.name);
+            let help = "take it out: `PATH` is `/usr/bin:/bin`, and `HOME` is the workspace, or `/nonexistent` without one";
+            let at = at.index(index).member("name");
+            out.push(Diagnostic::new(bw0235_base_value::CODE, at, message).with_help(help));
+        }
         if variable.value.contains('\0') {
             let at = at.index(index).member("value");
             out.push(Diagnostic::new(bw0235_base_value::CODE, at, "a variable cannot hold a zero byte"));
@@ -228,4 +236,32 @@ fn environment(
         wire.iter().map(|variable| (variable.name.clone(), variable.value.clone())).collect();
     environment.sort();
     environment
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::library::MemoryLibrary;
+    use crate::parameters::Bindings;
+    use crate::source::PackSources;
+
+    #[test]
+    fn variables_that_every_sandbox_has_are_not_the_packs_to_choose() {
+        let said = |name: &str| {
+            let text = format!(
+                "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {{name: p-1.0.0}}\nspec:\n  pack: p\n  version: 1.0.0\n  \
+                 sandboxes: [{{name: shell, filesystem: {{readOnly: [/usr]}}, syscalls: {{profile: Shell}}, \
+                 limits: {{wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}}, environment: [{{name: {name}, value: /usr/bin}}]}}]\n"
+            );
+            let sources = PackSources::single(text.into_bytes());
+            let compiled = crate::compile(&[(&sources, Bindings::default())], &MemoryLibrary::default());
+            compiled.all().map(|found| format!("{} {}", found.code, found.at)).collect::<Vec<_>>()
+        };
+        for name in ["PATH", "HOME"] {
+            assert!(
+                said(name).contains(&"BW0235 spec.sandboxes[0].environment[0].name".to_owned()),
+                "{name}"
+            );
+        }
+        assert!(!said("LANG").iter().any(|found| found.starts_with("BW0235")));
+    }
 }
