@@ -223,9 +223,17 @@ impl Checker {
                 format!("at least one of {} must be there", quoted(words(schema, "x-bailiwick-some-of")));
             self.report(bw0113_members::CODE, message);
         }
-        let both: Vec<_> = words(schema, "x-bailiwick-at-most-one-of").filter(present).collect();
-        if both.len() > 1 {
-            self.report(bw0113_members::CODE, format!("{} exclude each other", quoted(both.into_iter())));
+        // A member by itself is a group of one.
+        let group = |group: &'_ Json| -> Vec<String> {
+            let names = group.as_array().map_or(std::slice::from_ref(group), Vec::as_slice);
+            names.iter().filter_map(Json::as_str).filter(present).map(str::to_owned).collect()
+        };
+        let exclusive = schema.get("x-bailiwick-at-most-one-of").and_then(Json::as_array);
+        let there: Vec<Vec<String>> =
+            exclusive.into_iter().flatten().map(group).filter(|group| !group.is_empty()).collect();
+        if there.len() > 1 {
+            let both = quoted(there.iter().flatten().map(String::as_str));
+            self.report(bw0113_members::CODE, format!("{both} exclude each other"));
         }
         let needs = schema.get("x-bailiwick-requires").and_then(Json::as_object);
         for (member, needed) in needs.into_iter().flatten() {

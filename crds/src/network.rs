@@ -168,7 +168,7 @@ pub struct HttpRule {
 /// wins.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(extend("x-bailiwick-at-most-one-of" = ["deny", "require"]))]
+#[schemars(extend("x-bailiwick-at-most-one-of" = [["deny"], ["digest", "require"]]))]
 pub struct Image {
     /// Patterns over the normalised reference without tag and digest: `*` within a path segment, `**` across.
     #[serde(rename = "match")]

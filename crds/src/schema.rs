@@ -5,7 +5,8 @@
 //! parameter may stand, open for `"${name}"`. No parameter stands in the kinds of a cluster ([`binding()`], [`exception()`], [`sandbox_pool()`]).
 //!
 //! Our marks: `x-bailiwick-format` (form of a text), `x-bailiwick-words` (what each word means), `x-bailiwick-default` (the word that stands for an absent field), `x-bailiwick-one-of` (of
-//! these groups of members exactly one is there), `x-bailiwick-some-of` (at least one of these), `x-bailiwick-at-most-one-of`,
+//! these groups of members exactly one is there), `x-bailiwick-some-of` (at least one of these), `x-bailiwick-at-most-one-of` (of these members, or groups,
+//! at most one is there),
 //! `x-bailiwick-requires` (a member that needs another), `x-bailiwick-plain` (an integer in whose place no text may stand),
 //! `x-bailiwick-date-time` (a text that the API server reads as RFC 3339).
 

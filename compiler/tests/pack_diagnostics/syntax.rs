@@ -301,6 +301,16 @@ fn bw0113_members() {
         "#]],
         &images(signed),
     );
+    twins(
+        "BW0113",
+        &images("deny: true, digest: Any"),
+        &expect![[r#"
+            pack.yaml:7:12 `{match: [a], deny: true, digest: Any}`
+            error[BW0113] at spec.images[0]: `deny`, `digest` exclude each other
+              help: keep exactly the members that the message asks for; where you mean both, write two entries
+        "#]],
+        &images(&format!("digest: Resolve, {signed}")),
+    );
 }
 
 #[test]

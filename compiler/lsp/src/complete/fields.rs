@@ -66,16 +66,18 @@ fn fields(schema: &Json, cursor: &Cursor, beside: &[String], layout: &Layout) ->
 fn excluded<'s>(schema: &'s Json, beside: &[String]) -> Vec<&'s str> {
     let is_there = |name: &&str| beside.iter().any(|other| other == name);
     let mut found = Vec::new();
-    let alternatives: Vec<&str> = schema::words(schema, "x-bailiwick-at-most-one-of").collect();
-    if alternatives.iter().any(is_there) {
-        found.extend(alternatives);
-    }
-    let groups = schema.get("x-bailiwick-one-of").and_then(Json::as_array).into_iter().flatten();
-    let groups: Vec<Vec<&str>> = groups
-        .map(|group| group.as_array().into_iter().flatten().filter_map(Json::as_str).collect())
-        .collect();
-    if let Some(chosen) = groups.iter().position(|group| group.iter().any(is_there)) {
-        found.extend(groups.iter().enumerate().filter(|(at, _)| *at != chosen).flat_map(|(_, group)| group));
+    for key in ["x-bailiwick-at-most-one-of", "x-bailiwick-one-of"] {
+        let groups = schema.get(key).and_then(Json::as_array).into_iter().flatten();
+        // A member by itself is a group of one.
+        let groups: Vec<Vec<&str>> = groups
+            .map(|group| group.as_array().map_or(std::slice::from_ref(group), Vec::as_slice))
+            .map(|group| group.iter().filter_map(Json::as_str).collect())
+            .collect();
+        if let Some(chosen) = groups.iter().position(|group| group.iter().any(is_there)) {
+            found.extend(
+                groups.iter().enumerate().filter(|(at, _)| *at != chosen).flat_map(|(_, group)| group),
+            );
+        }
     }
     found
 }
