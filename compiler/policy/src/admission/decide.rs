@@ -131,13 +131,13 @@ impl Reviewer {
         })
     }
 
-    /// Decides on a connection to a pod, which is not part of the request, by the policies that select the
-    /// pod as it is. No policy selects a pod that does not exist (null).
+    /// Decides on a connection. The pod that it goes to is not part of the request, and the policies that
+    /// select it as it is decide; without a pod, all policies of the namespace do.
     #[must_use]
     pub fn review_connect(
         &self,
         request: &AdmissionRequest<'_>,
-        pod: &Json<'_>,
+        pod: Option<&Json<'_>>,
         now: Moment,
         facts: &Facts,
     ) -> Reviewed {

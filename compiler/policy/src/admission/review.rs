@@ -310,14 +310,14 @@ impl<'r> Review<'r> {
         found.decision()
     }
 
-    /// Whether a connection to this pod may be opened.
-    pub(super) fn connect(&self, pod: &Json<'_>) -> Decision {
+    /// Whether a connection may be opened, to this pod if there is one.
+    pub(super) fn connect(&self, pod: Option<&Json<'_>>) -> Decision {
         if let Some(finding) = self.unknown_namespace() {
             return self.refused(finding);
         }
         let mut found = Found::default();
         self.object_rules(&mut found, |subject| {
-            *pod != Json::Null && all_select(&subject.pods, &ObjectLabels(pod))
+            pod.is_none_or(|pod| all_select(&subject.pods, &ObjectLabels(pod)))
         });
         found.decision()
     }

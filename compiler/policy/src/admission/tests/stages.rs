@@ -83,29 +83,51 @@ fn the_label_is_frozen_at_every_stage() {
     }
 }
 
-#[test]
-fn a_connection_is_judged_by_the_policies_that_select_the_pod() {
+/// A policy whose only rule forbids these connections.
+fn unconnected(resource: &str) -> Policy {
     let mut policy = policy();
     policy.admission.rules.truncate(1);
     let rule = policy.admission.rules.first_mut().unwrap();
     let matched = rule.matches.resources.first_mut().unwrap();
-    matched.resources = vec!["pods/exec".to_owned()];
+    matched.resources = vec![resource.to_owned()];
     matched.operations = vec!["CONNECT".to_owned()];
     rule.matches.conditions.clear();
     rule.validations.iter_mut().for_each(|one| {
         one.expression.expr = crate::ir::Expr::Const(crate::ir::Const::Bool(false));
     });
-    let reviewer = reviewer(vec![policy]);
+    policy
+}
+
+#[test]
+fn a_connection_is_judged_by_the_policies_that_select_the_pod() {
+    let reviewer = reviewer(vec![unconnected("pods/exec")]);
     let mut request = create(pod("{}", "{}"));
     request.operation = Operation::Connect;
     request.sub_resource = "exec".into();
     request.object = Some(json(r#"{"kind": "PodExecOptions", "apiVersion": "v1", "command": ["id"]}"#));
-    let connect =
-        |pod: &Json<'_>| reviewer.review_connect(&request, pod, Moment::END, &Facts::default()).decision;
-    assert!(!connect(&pod("{}", "{}")).allowed, "a governed pod");
+    let connect = |pod: Option<&Json<'_>>| {
+        reviewer.review_connect(&request, pod, Moment::END, &Facts::default()).decision
+    };
+    assert!(!connect(Some(&pod("{}", "{}"))).allowed, "a governed pod");
     let other = replaced(pod("{}", "{}"), &["metadata", "labels", "component"], json(r#""web""#));
-    assert!(connect(&other).allowed, "a pod that no policy selects");
-    assert!(connect(&Json::Null).allowed, "no pod at all");
+    assert!(connect(Some(&other)).allowed, "a pod that no policy selects");
+    assert!(!connect(None).allowed, "a pod that may be there by the time it is looked for");
     assert!(reviewer.governs_namespace("agents") && reviewer.governs_namespace("unknown"));
     assert!(!reviewer.governs_namespace("other"));
+}
+
+#[test]
+fn a_connection_to_anything_else_is_judged_by_its_namespace_as_validate_judges_it() {
+    let reviewer = reviewer(vec![unconnected("services/proxy")]);
+    let mut request = create(pod("{}", "{}"));
+    request.operation = Operation::Connect;
+    request.resource.resource = "services".into();
+    request.sub_resource = "proxy".into();
+    request.object = Some(json(r#"{"kind": "ServiceProxyOptions", "apiVersion": "v1", "path": "/"}"#));
+    for (namespace, allowed) in [("agents", false), ("other", true), ("unknown", false)] {
+        request.namespace = namespace.into();
+        let connected = reviewer.review_connect(&request, None, Moment::END, &Facts::default()).decision;
+        assert_eq!(connected.allowed, allowed, "{namespace}");
+        assert_eq!(connected, reviewer.review(&request, Phase::Validate), "{namespace}");
+    }
 }
