@@ -18,8 +18,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use crate::cache::Cache;
-use crate::evidence::{Attached, attached, short};
-use crate::limits::{BOARDINGS, CACHED, DEMANDS, IMAGE_TIME, PASSED_OVER, SIGNED_TIME, UNSIGNED_TIME};
+use crate::evidence::{Attached, Verify, attached, brief};
+use crate::limits::{BOARDINGS, CACHED, DEMANDS, IMAGE_TIME, SIGNED_TIME, UNSIGNED_TIME};
 use crate::reader::{Allowance, ReadError, Reader, digest_of};
 use crate::settings::Settings;
 use crate::verify::{TrustRoots, verify};
@@ -27,7 +27,7 @@ use crate::verify::{TrustRoots, verify};
 /// Answers demands about images.
 pub struct Checker {
     reader: Arc<Reader>,
-    trust_roots: TrustRoots,
+    trust_roots: Arc<TrustRoots>,
     kept: Mutex<Cache<Key, Arc<Signatures>>>,
     flights: Mutex<BTreeMap<Key, Flight>>,
     hits: AtomicU64,
@@ -71,7 +71,7 @@ impl Checker {
     pub fn new(settings: Settings) -> Self {
         Self {
             reader: Arc::new(Reader::new(settings)),
-            trust_roots: TrustRoots::default(),
+            trust_roots: Arc::default(),
             kept: Mutex::new(Cache::new(CACHED)),
             flights: Mutex::default(),
             hits: AtomicU64::new(0),
@@ -147,10 +147,10 @@ impl Checker {
 
     /// The digest that a tag points to now, computed from the received bytes, whatever the registry claims.
     async fn digest(&self, reference: &Reference, deadline: Instant) -> Result<String, String> {
-        let at = self.reader.repository(reference).map_err(|error| error.to_string())?;
+        let words = |error: ReadError| brief(&error.to_string());
+        let at = self.reader.repository(reference).map_err(words)?;
         let tag = reference.tag.as_deref().unwrap_or("latest");
-        let bytes =
-            self.reader.tagged(&at, tag, Allowance { deadline }).await.map_err(|error| error.to_string())?;
+        let bytes = self.reader.tagged(&at, tag, Allowance { deadline }).await.map_err(words)?;
         Ok(digest_of(&bytes))
     }
 
@@ -196,34 +196,24 @@ impl Checker {
         deadline: Instant,
     ) -> Result<Arc<Signatures>, Failed> {
         self.fetched.fetch_add(1, Relaxed);
-        let attached =
-            attached(&self.reader, reference, Allowance { deadline }).await.map_err(|error| Failed {
-                late: matches!(error, ReadError::TimedOut { .. } | ReadError::Busy { .. }),
-                reason: error.to_string(),
-            })?;
-        let found = Arc::new(self.verified(&key.digest, signers, attached));
+        let verify: Arc<Verify> = {
+            let (digest, signers) = (key.digest.clone(), signers.clone());
+            let trust_roots = Arc::clone(&self.trust_roots);
+            Arc::new(move |bundle| {
+                verify(bundle, &digest, &signers, &trust_roots).map_err(|unverified| unverified.to_string())
+            })
+        };
+        let attached = attached(&self.reader, reference, Allowance { deadline }, &verify).await;
+        let Attached { verified, passed_over, incomplete } = attached.map_err(|error| Failed {
+            late: matches!(error, ReadError::TimedOut { .. } | ReadError::Busy { .. }),
+            reason: brief(&error.to_string()),
+        })?;
+        let found = Arc::new(Signatures { verified, passed_over, incomplete });
         if found.incomplete.is_none() {
             let time: Duration = if found.verified.is_empty() { UNSIGNED_TIME } else { SIGNED_TIME };
             locked(&self.kept).put(key.clone(), Arc::clone(&found), std::time::Instant::now() + time);
         }
         Ok(found)
-    }
-
-    fn verified(&self, digest: &str, signers: &Signers, attached: Attached) -> Signatures {
-        let Attached { bundles, mut passed_over, incomplete } = attached;
-        let mut verified = Vec::new();
-        for (name, bytes) in bundles {
-            match verify(&bytes, digest, signers, &self.trust_roots) {
-                Ok(signatures) => verified.extend(signatures),
-                Err(unverified) if passed_over.len() < PASSED_OVER => {
-                    passed_over.push(format!("{} {unverified}", short(&name)));
-                }
-                Err(_) => {}
-            }
-        }
-        verified.sort();
-        verified.dedup();
-        Signatures { verified, passed_over, incomplete }
     }
 }
 

@@ -1,4 +1,5 @@
-//! From an image's digest to the bundles that are attached to it: bytes, each hashed, none verified yet.
+//! From an image's digest to the bundles that are attached to it, each hashed, verified and let go again: no
+//! more than one bundle is held for each request in progress.
 //!
 //! ```text
 //! digest ► referrers API ─ 404 ► tag `sha256-<hex>` ─ 404 ► nothing attached
@@ -12,13 +13,14 @@
 
 use std::sync::Arc;
 
+use bailiwick_policy::admission::evidence::Signature;
 use bailiwick_policy::admission::images::Reference;
-use bytes::Bytes;
 use serde::Deserialize;
 use tokio::task::JoinSet;
 
 use crate::limits::{
-    BUNDLE_BYTES, IMAGE_BYTES, LAYERS, PASSED_OVER, READ_AT_ONCE, REFERRER_BYTES, REFERRER_PAGES, REFERRERS,
+    BUNDLE_BYTES, DIGEST_CHARS, IMAGE_BYTES, LAYERS, PASSED_OVER, QUOTED_CHARS, READ_AT_ONCE, REFERRER_BYTES,
+    REFERRER_PAGES, REFERRERS, WORDS_CHARS,
 };
 use crate::reader::{Allowance, ReadError, Reader, Repository};
 
@@ -28,13 +30,16 @@ const BUNDLE_PREFIX: &str = "application/vnd.dev.sigstore.bundle";
 /// What is attached to an image.
 #[derive(Debug, Default)]
 pub(crate) struct Attached {
-    /// Bundles, by the digest of their bytes.
-    pub(crate) bundles: Vec<(String, Bytes)>,
+    /// The signatures that were verified.
+    pub(crate) verified: Vec<Signature>,
     /// What else is attached, in words.
     pub(crate) passed_over: Vec<String>,
     /// Why not all of it could be read.
     pub(crate) incomplete: Option<String>,
 }
+
+/// Verifies the bytes of a bundle, or says why it does not count.
+pub(crate) type Verify = dyn Fn(&[u8]) -> Result<Vec<Signature>, String> + Send + Sync;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -64,8 +69,10 @@ pub(crate) struct Manifest {
 /// The content of one referrer.
 #[derive(Default)]
 struct Held {
-    bundles: Vec<(String, Bytes)>,
+    verified: Vec<Signature>,
     passed_over: Vec<String>,
+    /// How many bytes of bundles were read.
+    bytes: usize,
 }
 
 /// Fetches everything that is attached to `reference`, which has a digest.
@@ -73,6 +80,7 @@ pub(crate) async fn attached(
     reader: &Arc<Reader>,
     reference: &Reference,
     allowance: Allowance,
+    verify: &Arc<Verify>,
 ) -> Result<Attached, ReadError> {
     let digest = reference.digest.as_deref().unwrap_or_default();
     if !digest.starts_with("sha256:") {
@@ -86,14 +94,14 @@ pub(crate) async fn attached(
     loop {
         while reading.len() < READ_AT_ONCE {
             let Some(referrer) = pending.next() else { break };
-            let (reader, reference) = (Arc::clone(reader), reference.clone());
-            reading.spawn(async move { held(&reader, &reference, &referrer, allowance).await });
+            let (reader, reference, verify) = (Arc::clone(reader), reference.clone(), Arc::clone(verify));
+            reading.spawn(async move { held(&reader, &reference, &referrer, allowance, &*verify).await });
         }
         let Some(joined) = reading.join_next().await else { break };
         let held = match joined {
             Ok(Ok(held)) => held,
             Ok(Err(error)) => {
-                attached.incomplete = Some(error.to_string());
+                attached.incomplete = Some(brief(&error.to_string()));
                 continue;
             }
             Err(error) => {
@@ -101,19 +109,20 @@ pub(crate) async fn attached(
                 continue;
             }
         };
-        bytes += held.bundles.iter().map(|(_, bundle)| bundle.len()).sum::<usize>();
+        bytes += held.bytes;
         if bytes > IMAGE_BYTES {
             attached.incomplete =
                 Some(format!("its signatures are larger than {IMAGE_BYTES} bytes together"));
             break;
         }
-        attached.bundles.extend(held.bundles);
-        attached.passed_over.extend(held.passed_over);
-        attached.passed_over.truncate(PASSED_OVER);
+        attached.verified.extend(held.verified);
+        attached.passed_over.extend(held.passed_over.iter().map(|words| brief(words)));
     }
     // They arrive in any order.
-    attached.bundles.sort();
+    attached.verified.sort();
+    attached.verified.dedup();
     attached.passed_over.sort();
+    attached.passed_over.truncate(PASSED_OVER);
     Ok(attached)
 }
 
@@ -171,6 +180,14 @@ pub(crate) fn collect(
         why: error.to_string(),
     })?;
     for one in index.manifests {
+        if one.digest.len() > DIGEST_CHARS {
+            return Err(ReadError::Malformed {
+                what: format!("the list of referrers of `{reference}`"),
+                why: format!("a digest has more than {DIGEST_CHARS} characters"),
+            });
+        }
+        // Only the digest is used; what else the list says would be held as long as it is worked on.
+        let one = Descriptor { media_type: String::new(), ..one };
         if found.iter().all(|other| other.digest != one.digest) {
             found.push(one);
         }
@@ -191,6 +208,7 @@ async fn held(
     reference: &Reference,
     referrer: &Descriptor,
     allowance: Allowance,
+    verify: &Verify,
 ) -> Result<Held, ReadError> {
     let mut held = Held::default();
     let at = reader.repository(reference)?;
@@ -202,9 +220,15 @@ async fn held(
         }
         Err(error) => return Err(error),
     };
-    for layer in bundles_of(&bytes, reference, &referrer.digest, &mut held.passed_over) {
+    let layers = bundles_of(&bytes, reference, &referrer.digest, &mut held.passed_over);
+    drop(bytes);
+    for layer in layers {
         let bundle = reader.blob(&at, &layer.digest, BUNDLE_BYTES, allowance).await?;
-        held.bundles.push((layer.digest, bundle));
+        held.bytes += bundle.len();
+        match verify(&bundle) {
+            Ok(signatures) => held.verified.extend(signatures),
+            Err(why) => held.passed_over.push(format!("{} {why}", short(&layer.digest))),
+        }
     }
     Ok(held)
 }
@@ -231,8 +255,11 @@ pub(crate) fn bundles_of(
     let mut bundles = Vec::new();
     for layer in manifest.layers {
         if !layer.media_type.starts_with(BUNDLE_PREFIX) {
-            let kind: String = layer.media_type.chars().take(80).collect();
-            passed_over.push(format!("{} is not a signature: `{}`", short(referrer), kind.escape_debug()));
+            passed_over.push(format!(
+                "{} is not a signature: `{}`",
+                short(referrer),
+                quoted(&layer.media_type)
+            ));
         } else if layer.size > BUNDLE_BYTES as u64 {
             passed_over.push(format!("{} is larger than {BUNDLE_BYTES} bytes", short(&layer.digest)));
         } else {
@@ -240,6 +267,19 @@ pub(crate) fn bundles_of(
         }
     }
     bundles
+}
+
+/// A registry's text, as far as an explanation quotes it; escaped, since it ends up in answers and logs.
+pub(crate) fn quoted(text: &str) -> String {
+    text.chars().take(QUOTED_CHARS).collect::<String>().escape_debug().to_string()
+}
+
+/// An explanation that no registry can make long.
+pub(crate) fn brief(words: &str) -> String {
+    match words.char_indices().nth(WORDS_CHARS) {
+        Some((end, _)) => format!("{}…", words.get(..end).unwrap_or_default()),
+        None => words.to_owned(),
+    }
 }
 
 /// Enough of a digest to find it by. A registry's text is escaped, since it ends up in answers and logs.

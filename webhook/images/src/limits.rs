@@ -37,6 +37,20 @@ pub(crate) const CONNECT_TIME: Duration = Duration::from_secs(3);
 /// Requests in progress, over all registries.
 pub(crate) const REQUESTS: usize = 64;
 
+/// Total size that the answers of all requests in progress may have, each counted with the largest that it may
+/// be: sixteen manifests, or 128 bundles. Nothing of an answer is kept once it has been looked at, so this is
+/// also what all images together take in memory.
+pub(crate) const READING_BYTES: usize = 64 << 20;
+
+/// The longest digest in a list or a manifest: SHA-512 has 135 characters.
+pub(crate) const DIGEST_CHARS: usize = 160;
+
+/// The longest explanation, in characters. A registry chooses some of its words, and they are cached.
+pub(crate) const WORDS_CHARS: usize = 300;
+
+/// The longest text of a registry that is quoted in an explanation, in characters before escaping.
+pub(crate) const QUOTED_CHARS: usize = 80;
+
 /// Referrers of one image that are read concurrently.
 pub(crate) const READ_AT_ONCE: usize = 8;
 
@@ -64,8 +78,8 @@ pub(crate) const REDIRECTS: usize = 2;
 /// How often a request is retried after a server failure (500, 502, 504).
 pub(crate) const SERVER_FAILURES: u32 = 2;
 
-/// The first wait after "too many requests" without a `Retry-After`; each further wait is twice as long, up
-/// to the deadline.
+/// The first wait after "too many requests"; each further wait is twice as long, up to the deadline. The
+/// registry's `Retry-After` can only make a wait longer: with zero, it would be asked without pause.
 pub(crate) const FIRST_WAIT: Duration = Duration::from_millis(100);
 
 /// Cached tokens; one per repository.

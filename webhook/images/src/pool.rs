@@ -2,7 +2,8 @@
 //!
 //! This is not a general client: it only sends GET, never follows a redirect and never sends a body. A
 //! connection returns to the pool once its answer has been read to the end, and is closed otherwise, so that
-//! no request reads the answer to another.
+//! no request reads the answer to another. It is kept for requests with the same registry's settings: those
+//! say which private addresses may be reached, and a kept connection has reached its address already.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -17,17 +18,21 @@ use hyper_util::rt::TokioIo;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use crate::limits::{IDLE_CONNECTIONS, IDLE_REGISTRIES, IDLE_TIME, REQUESTS};
+use crate::limits::{IDLE_CONNECTIONS, IDLE_REGISTRIES, IDLE_TIME, READING_BYTES, REQUESTS};
 use crate::net::{ConnectError, Origin, connect};
 use crate::settings::Registry;
 
 type Sender = SendRequest<Empty<Bytes>>;
 
-/// Idle connections, and the number of requests that may be in progress.
+/// Idle connections, and how many requests, with how many bytes of answers, may be in progress.
 pub(crate) struct Pool {
-    idle: Mutex<BTreeMap<Origin, Vec<(Sender, Instant)>>>,
+    idle: Mutex<BTreeMap<Kept, Vec<(Sender, Instant)>>>,
     permits: Semaphore,
+    bytes: Semaphore,
 }
+
+/// Where a connection leads, and by whose settings it was allowed to: the host that they are listed under.
+type Kept = (Origin, Option<String>);
 
 /// A request.
 pub(crate) struct Get<'g> {
@@ -66,17 +71,26 @@ pub(crate) enum GetError {
     Target(String),
 }
 
+impl Get<'_> {
+    fn kept(&self) -> Kept {
+        (self.origin.clone(), self.registry.map(|registry| registry.host.clone()))
+    }
+}
+
 impl Pool {
     pub(crate) fn new() -> Self {
-        Self { idle: Mutex::default(), permits: Semaphore::new(REQUESTS) }
+        let (permits, bytes) = (Semaphore::new(REQUESTS), Semaphore::new(READING_BYTES));
+        Self { idle: Mutex::default(), permits, bytes }
     }
 
     /// Sends a request and reads the answer.
     pub(crate) async fn get(&self, get: &Get<'_>) -> Result<Answer, GetError> {
         let late = || GetError::TimedOut { host: get.origin.host.clone() };
         let permit = timeout_at(get.deadline, self.permits.acquire()).await.map_err(|_| late())?;
+        let most = u32::try_from(get.cap.min(READING_BYTES)).unwrap_or(u32::MAX);
+        let bytes = timeout_at(get.deadline, self.bytes.acquire_many(most)).await.map_err(|_| late())?;
         let asked = timeout_at(get.deadline, self.ask(get)).await.map_err(|_| late())?;
-        drop(permit);
+        drop((permit, bytes));
         asked
     }
 
@@ -84,7 +98,7 @@ impl Pool {
         let broken = |source| GetError::Broken { host: get.origin.host.clone(), source };
         // The other side may have closed a kept connection; a request that was not sent over it can be sent
         // over a new one.
-        while let Some(mut sender) = self.take(get.origin) {
+        while let Some(mut sender) = self.take(&get.kept()) {
             if sender.ready().await.is_err() {
                 continue;
             }
@@ -130,31 +144,31 @@ impl Pool {
             }
             bytes.extend_from_slice(&data);
         }
-        self.keep(get.origin, sender);
+        self.keep(get.kept(), sender);
         Ok(Answer { status: head.status, headers: head.headers, body: bytes.into() })
     }
 
-    fn take(&self, origin: &Origin) -> Option<Sender> {
+    fn take(&self, of: &Kept) -> Option<Sender> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = idle.get_mut(origin)?;
+        let kept = idle.get_mut(of)?;
         while let Some((sender, since)) = kept.pop() {
             if since.elapsed() < IDLE_TIME && !sender.is_closed() {
                 return Some(sender);
             }
         }
-        idle.remove(origin);
+        idle.remove(of);
         None
     }
 
-    fn keep(&self, origin: &Origin, sender: Sender) {
+    fn keep(&self, of: Kept, sender: Sender) {
         if sender.is_closed() {
             return;
         }
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if !idle.contains_key(origin) && idle.len() >= IDLE_REGISTRIES {
+        if !idle.contains_key(&of) && idle.len() >= IDLE_REGISTRIES {
             idle.clear();
         }
-        let kept = idle.entry(origin.clone()).or_default();
+        let kept = idle.entry(of).or_default();
         if kept.len() < IDLE_CONNECTIONS {
             kept.push((sender, Instant::now()));
         }

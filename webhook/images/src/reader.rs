@@ -20,7 +20,7 @@ use crate::access::{AccessError, Applicant, Tokens};
 use crate::limits::{FIRST_WAIT, MANIFEST_BYTES, REDIRECTS, SERVER_FAILURES};
 use crate::net::Origin;
 use crate::pool::{Answer, Get, GetError, Pool};
-use crate::settings::{Registry, Settings};
+use crate::settings::{DOCKER_HUB, Registry, Settings};
 
 /// Media types of manifests that an image can have.
 const IMAGE_MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
@@ -125,7 +125,7 @@ impl Reader {
         let host = reference.registry();
         let registry = self.settings.of(host);
         // Docker Hub's name in references differs from the host name of its registry.
-        let authority = if host == "docker.io" { "registry-1.docker.io" } else { host };
+        let authority = if host == "docker.io" { DOCKER_HUB } else { host };
         let plain = registry.is_some_and(|one| one.plain_http);
         let origin = Origin::parse(authority, plain).ok_or_else(|| ReadError::Malformed {
             what: reference.to_string(),
@@ -345,8 +345,8 @@ struct Waits {
 }
 
 impl Waits {
-    /// Waits as long as the registry says, or a little longer each time; `None` if that would end after the
-    /// deadline.
+    /// Waits a little longer each time, and at least as long as the registry says; `None` if that would end
+    /// after the deadline.
     async fn before_next(&mut self, headers: &HeaderMap, deadline: Instant) -> Option<()> {
         let said = headers
             .get(RETRY_AFTER)
@@ -354,7 +354,8 @@ impl Waits {
             .and_then(|text| text.trim().parse().ok());
         let own = FIRST_WAIT.saturating_mul(1_u32.checked_shl(self.busy).unwrap_or(u32::MAX));
         self.busy = self.busy.saturating_add(1);
-        let until = Instant::now().checked_add(said.map_or(own, Duration::from_secs))?;
+        let until =
+            Instant::now().checked_add(said.map_or(own, |said| Duration::from_secs(said).max(own)))?;
         if until >= deadline {
             return None;
         }

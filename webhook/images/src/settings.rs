@@ -10,6 +10,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use bailiwick_policy::admission::images::Reference;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde::Deserialize;
@@ -27,6 +28,8 @@ pub struct Settings {
 /// How one registry is reached.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Registry {
+    /// The host that it is listed under.
+    pub(crate) host: String,
     pub(crate) credentials: Option<Credentials>,
     /// Authorities in addition to the system's.
     pub(crate) authorities: Vec<CertificateDer<'static>>,
@@ -134,8 +137,8 @@ impl Settings {
         let folder = path.parent().unwrap_or(Path::new("."));
         let mut registries = BTreeMap::new();
         for one in wire.registries {
-            let host = one.host.to_ascii_lowercase();
             let registry = one.load(folder)?;
+            let host = registry.host.clone();
             if registries.insert(host.clone(), registry).is_some() {
                 return Err(SettingsError::Registry { host, what: "is listed twice".to_owned() });
             }
@@ -153,8 +156,12 @@ impl WireRegistry {
     fn load(self, folder: &Path) -> Result<Registry, SettingsError> {
         let host = self.host;
         let wrong = |what: String| SettingsError::Registry { host: host.clone(), what };
-        if host.is_empty() || host.contains('/') {
-            return Err(wrong("`host` is a host and perhaps a port, as it stands in references".to_owned()));
+        let listed = in_references(&host).ok_or_else(|| {
+            wrong("`host` is a host and perhaps a port, as it stands in references".to_owned())
+        })?;
+        // References say `docker.io`, and would never be read by these settings.
+        if listed == DOCKER_HUB {
+            return Err(wrong("images of Docker Hub have the host `docker.io`".to_owned()));
         }
         let credentials = match (self.username, self.password_file) {
             (None, None) => None,
@@ -179,8 +186,28 @@ impl WireRegistry {
         };
         let addresses = self.addresses.iter().map(range).collect::<Result<_, _>>()?;
         let realms = self.realms.iter().map(|realm| realm.to_ascii_lowercase()).collect();
-        Ok(Registry { credentials, authorities, addresses, realms, plain_http: self.plain_http })
+        Ok(Registry {
+            host: listed,
+            credentials,
+            authorities,
+            addresses,
+            realms,
+            plain_http: self.plain_http,
+        })
     }
+}
+
+/// The host of Docker Hub's registry, which has another name in references.
+pub(crate) const DOCKER_HUB: &str = "registry-1.docker.io";
+
+/// A host as it stands in normalised references: lower case, without the default port. `None`: it stands in
+/// none, so that its settings would never be used.
+fn in_references(host: &str) -> Option<String> {
+    let reference = Reference::parse(&format!("{host}/x")).filter(|_| !host.contains('/'))?;
+    let listed = reference.registry();
+    // A plain word is a folder of Docker Hub.
+    let is_host = listed != "docker.io" || host.to_ascii_lowercase().contains("docker.io");
+    is_host.then(|| listed.to_owned())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, SettingsError> {
@@ -217,6 +244,38 @@ mod tests {
     }
 
     #[test]
+    fn a_host_is_listed_as_references_name_it_or_refused() {
+        for (host, listed) in [
+            ("registry.example.org", Some("registry.example.org")),
+            ("Registry.Example.org:443", Some("registry.example.org")),
+            ("registry.example.org:5000", Some("registry.example.org:5000")),
+            ("localhost:5000", Some("localhost:5000")),
+            ("[fd00::1]:5000", Some("[fd00::1]:5000")),
+            ("docker.io", Some("docker.io")),
+            ("index.docker.io", Some("docker.io")),
+            ("registry-1.docker.io", None),
+            ("registry", None),
+            ("a.b/c", None),
+            ("https://a.b", None),
+            ("user@a.b", None),
+            ("a.b:", None),
+            ("", None),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("registries.json");
+            fs::write(&path, format!(r#"{{"registries": [{{"host": "{host}"}}]}}"#)).unwrap();
+            match (Settings::load(&path), listed) {
+                (Ok(settings), Some(listed)) => assert!(settings.of(listed).is_some(), "{host}"),
+                (Err(error), None) => assert!(
+                    error.to_string().contains("references") || error.to_string().contains("`docker.io`"),
+                    "{error}"
+                ),
+                (loaded, _) => panic!("{host}: {loaded:?}"),
+            }
+        }
+    }
+
+    #[test]
     fn nothing_of_a_settings_file_is_left_out_silently() {
         let folder = tempfile::tempdir().unwrap();
         let load = |text: &str| {
@@ -233,12 +292,11 @@ mod tests {
         assert_eq!(registry.credentials.as_ref().unwrap().password, "pass word");
         assert!(!format!("{settings:?}").contains("pass word"));
         for (text, expected) in [
-            (r#"{"registries": [{"host": "a", "pasword": "x"}]}"#, "unknown field"),
-            (r#"{"registries": [{"host": "a", "username": "x"}]}"#, "go together"),
-            (r#"{"registries": [{"host": "a/b"}]}"#, "as it stands in references"),
-            (r#"{"registries": [{"host": "a", "addresses": ["x"]}]}"#, "neither an address nor a CIDR"),
-            (r#"{"registries": [{"host": "a"}, {"host": "A"}]}"#, "listed twice"),
-            (r#"{"registries": [{"host": "a", "username": "u", "passwordFile": "none"}]}"#, "cannot read"),
+            (r#"{"registries": [{"host": "a.b", "pasword": "x"}]}"#, "unknown field"),
+            (r#"{"registries": [{"host": "a.b", "username": "x"}]}"#, "go together"),
+            (r#"{"registries": [{"host": "a.b", "addresses": ["x"]}]}"#, "neither an address nor a CIDR"),
+            (r#"{"registries": [{"host": "a.b"}, {"host": "A.b:443"}]}"#, "listed twice"),
+            (r#"{"registries": [{"host": "a.b", "username": "u", "passwordFile": "none"}]}"#, "cannot read"),
         ] {
             let error = load(text).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use sigstore_verify::types::DsseEnvelope;
 
 use super::Unverified;
+use crate::evidence::quoted;
 
 const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
@@ -35,15 +36,15 @@ struct Subject {
 /// Whether an envelope holds a signature statement about this digest (`sha256:…`).
 pub(super) fn check(envelope: &DsseEnvelope, digest: &str) -> Result<(), Unverified> {
     if envelope.payload_type != PAYLOAD_TYPE {
-        return Err(Unverified::Statement(format!("its type is `{}`", envelope.payload_type.escape_debug())));
+        return Err(Unverified::Statement(format!("its type is `{}`", quoted(&envelope.payload_type))));
     }
     let statement: Statement = serde_json::from_slice(envelope.payload.as_bytes())
         .map_err(|error| Unverified::Statement(error.to_string()))?;
     if statement.predicate_type != SIGNATURE {
-        return Err(Unverified::OtherPredicate(statement.predicate_type.escape_debug().to_string()));
+        return Err(Unverified::OtherPredicate(quoted(&statement.predicate_type)));
     }
     if statement.kind != STATEMENT_TYPE {
-        return Err(Unverified::Statement(format!("it is a `{}`", statement.kind.escape_debug())));
+        return Err(Unverified::Statement(format!("it is a `{}`", quoted(&statement.kind))));
     }
     let hex = digest.strip_prefix("sha256:");
     let about_it =

@@ -13,7 +13,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-use super::stub::{Api, Content, Request, digest, serve};
+use super::stub::{Api, Content, Reply, Request, Stub, digest, image, key, serve, signatures};
 
 /// A registry with a self-signed certificate for this name: its address, the certificate, and the requests it
 /// received.
@@ -77,4 +77,39 @@ async fn nothing_is_asked_of_a_registry_that_nobody_vouches_for() {
         assert!(reason.contains("no TLS with"), "{reason}");
     }
     assert!(seen.lock().unwrap().is_empty() && other_seen.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn no_redirect_travels_over_a_connection_that_was_kept_for_a_private_registry() {
+    let (private, pem, seen) = registry("127.0.0.1").await;
+    let signed = Content::load().digest("signed");
+    let location = format!("https://{private}/any/path");
+    let other = Stub::start(move |request| {
+        if request.target.contains("/blobs/") {
+            return Reply::status(307).with("Location", location.clone());
+        }
+        Content::load().answer(request, Api::Referrers)
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("ca.pem"), pem).unwrap();
+    let text = format!(
+        r#"{{"registries": [
+            {{"host": "{private}", "addresses": ["127.0.0.1"], "caFile": "ca.pem"}},
+            {{"host": "{}", "addresses": ["127.0.0.1"], "plainHttp": true}}
+        ]}}"#,
+        other.host
+    );
+    let path = folder.path().join("registries.json");
+    fs::write(&path, text).unwrap();
+    let checker = Arc::new(Checker::new(Settings::load(&path).unwrap()));
+    let warm = Reference::parse(&format!("{private}/agents/app:signed")).unwrap();
+    assert_eq!(digest(&checker, &warm).await, Ok(signed.clone()));
+    // The registry's own requests do use the kept connection.
+    assert_eq!(digest(&checker, &warm).await, Ok(signed.clone()));
+    let found = signatures(&checker, &image(&other, "").at(&signed), &key("ours.pub")).await.unwrap();
+    let incomplete = found.incomplete.clone().unwrap_or_default();
+    assert!(incomplete.contains("private address"), "{found:?}");
+    let seen: Vec<String> = seen.lock().unwrap().iter().map(|request| request.target.clone()).collect();
+    assert_eq!(seen, ["/v2/agents/app/manifests/signed", "/v2/agents/app/manifests/signed"]);
 }
