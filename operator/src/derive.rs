@@ -11,7 +11,7 @@ use bailiwick_compiler::cluster::{
 use bailiwick_compiler::emit::{ClusterOptions, Left, Objects, objects, webhooks};
 use bailiwick_crds::binding::Chosen;
 use bailiwick_crds::sandbox_pool::SandboxPoolSpec;
-use bailiwick_policy::admission::{Exception, Stage};
+use bailiwick_policy::admission::Exception;
 use serde_json::Value;
 
 use crate::certificates::UnixTime;
@@ -47,6 +47,14 @@ pub struct BoundPack {
     pub digest: String,
 }
 
+impl BoundPack {
+    /// What a replica must report to decide by it, see [`Derived::expected`].
+    #[must_use]
+    pub fn decided_by(&self) -> String {
+        format!("{} {}", self.digest, self.stage)
+    }
+}
+
 /// Everything that should exist.
 #[derive(Clone, Debug, Default)]
 pub struct Derived {
@@ -56,7 +64,7 @@ pub struct Derived {
     pub hooks: BTreeMap<Key, Wanted>,
     /// The bindings that an object comes from.
     pub bindings_of: BTreeMap<Key, Vec<String>>,
-    /// Digests that the webhook must decide by.
+    /// What the webhook must decide by: digests, each with its stage, which is no part of what is digested.
     pub expected: BTreeSet<String>,
     /// Of each binding, by name.
     pub verdicts: BTreeMap<String, Verdict>,
@@ -122,13 +130,13 @@ impl Deriver {
         let verdicts = self.in_force.update_beside(&bindings, &unreadable, &world.packs);
         out.verdicts = verdicts.into_iter().map(|verdict| (verdict.binding.clone(), verdict)).collect();
         self.lost(world, standing, &mut out);
-        out.expected = self.in_force.policies().map(|bound| bound.digest.clone()).collect();
         let bound = self.in_force.policies().map(|bound| {
             let (pack, chosen, digest) =
                 (bound.pack.name.clone(), bound.chosen.clone(), bound.digest.clone());
-            (bound.binding.clone(), BoundPack { pack, chosen, stage: word(bound.stage), digest })
+            (bound.binding.clone(), BoundPack { pack, chosen, stage: bound.stage.word(), digest })
         });
         out.bound = bound.collect();
+        out.expected = out.bound.values().map(BoundPack::decided_by).collect();
         let mut cluster = options.cluster.clone();
         cluster.ca_bundle = Some(bundle.as_bytes().to_vec());
         cluster.exceptions = out.exceptions(world, &options.namespace, now);
@@ -208,14 +216,6 @@ impl Deriver {
             out.pools.push(PoolVerdict { key: key.clone(), error: kept.error.clone(), digest });
             self.pools.insert(key, kept);
         }
-    }
-}
-
-const fn word(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Audit => "Audit",
-        Stage::Warn => "Warn",
-        Stage::Enforce => "Enforce",
     }
 }
 
@@ -405,6 +405,17 @@ mod tests {
     fn condition<'s>(status: &'s Value, aspect: &str) -> &'s Value {
         let all = status["conditions"].as_array().expect("conditions");
         all.iter().find(|one| one["type"] == aspect).expect("a condition")
+    }
+
+    #[test]
+    fn the_stage_is_part_of_what_replicas_must_decide_by() {
+        let expected = |stage: &str| {
+            let bound = bound("1.0.0", &json!({ "stage": stage }), &Value::Null);
+            derived(&mut Deriver::default(), &cluster([pack("1.0.0", "192.0.2.0/24"), bound])).1.expected
+        };
+        let (audit, enforce) = (expected("Audit"), expected("Enforce"));
+        assert_eq!((audit.len(), enforce.len()), (1, 1));
+        assert_ne!(audit, enforce);
     }
 
     #[test]

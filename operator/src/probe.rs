@@ -1,7 +1,7 @@
 //! Probes the webhook's replicas: which policies they decide by, before anything depends on them.
 //!
 //! A replica counts if it judges a review over TLS that the bundle in force verifies, and serves every
-//! expected digest. It is contacted at its own address, not through the Service, so that two answers come
+//! expected digest at its stage. It is contacted at its own address, not through the Service, so that two answers come
 //! from two replicas.
 
 use std::collections::BTreeSet;
@@ -61,7 +61,7 @@ pub enum ProbeError {
     Body,
     #[error("it does not judge: {0}")]
     Review(String),
-    #[error("it does not decide by digest `{0}` yet")]
+    #[error("it does not decide by `{0}` yet")]
     Digest(String),
 }
 
@@ -212,14 +212,19 @@ impl Prober {
     }
 }
 
-/// The first expected digest that an answer of `/readyz` does not list; its first line is `ok` if the replica
-/// is ready.
+/// The first expected digest that an answer of `/readyz` does not list with its stage; its first line is `ok`
+/// if the replica is ready.
 fn missing<'e>(text: &str, expected: &'e BTreeSet<String>) -> Option<&'e str> {
     let ready = text.lines().next() == Some("ok");
-    let served: BTreeSet<&str> =
-        text.split_whitespace().filter_map(|word| word.strip_prefix("sha256:")).collect();
+    let said = |line: &str| {
+        let mut words = line.split_whitespace();
+        let digest = words.find_map(|word| word.strip_prefix("sha256:"))?;
+        let stage = words.skip_while(|word| *word != "stage").nth(1)?;
+        Some(format!("{digest} {stage}"))
+    };
+    let served: BTreeSet<String> = text.lines().filter_map(said).collect();
     let mut unserved =
-        expected.iter().map(String::as_str).filter(|digest| !ready || !served.contains(digest));
+        expected.iter().map(String::as_str).filter(|digest| !ready || !served.contains(*digest));
     unserved.next().or((!ready).then_some("ready"))
 }
 
@@ -230,11 +235,20 @@ mod tests {
     #[test]
     fn every_expected_digest_must_be_served_by_one_that_is_ready() {
         let expected = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<BTreeSet<_>>();
-        let text = "ok\nbundle a.json sha256:aa cell 1\nbundle b.json sha256:bb cell 2\n";
-        assert_eq!(missing(text, &expected(&["aa", "bb"])), None);
-        assert_eq!(missing(text, &expected(&["aa", "cc"])), Some("cc"));
+        let text = "ok\nbundle a sha256:aa cell 1 stage Enforce\nbundle b sha256:bb cell 2 stage Audit\n";
+        assert_eq!(missing(text, &expected(&["aa Enforce", "bb Audit"])), None);
+        assert_eq!(missing(text, &expected(&["aa Enforce", "cc Enforce"])), Some("cc Enforce"));
+        // By a weaker stage, and by a replica that does not say.
+        assert_eq!(missing(text, &expected(&["bb Enforce"])), Some("bb Enforce"));
+        assert_eq!(
+            missing("ok\nbundle a sha256:aa cell 1\n", &expected(&["aa Enforce"])),
+            Some("aa Enforce")
+        );
         assert_eq!(missing(text, &expected(&[])), None);
         assert_eq!(missing("draining\n", &expected(&[])), Some("ready"));
-        assert_eq!(missing("draining\nbundle a sha256:aa cell 1\n", &expected(&["aa"])), Some("aa"));
+        assert_eq!(
+            missing("draining\nbundle a sha256:aa cell 1 stage Warn\n", &expected(&["aa Warn"])),
+            Some("aa Warn")
+        );
     }
 }

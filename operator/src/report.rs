@@ -220,7 +220,7 @@ fn bound(
 /// Whether the API server calls the webhook for it, with enough replicas that decide by it.
 fn ready(derived: &Derived, verdict: &Verdict, enforced: bool, outcome: &Outcome<'_>) -> Said {
     let bound = derived.bound.get(&verdict.binding);
-    let armed = bound.is_some_and(|bound| outcome.armed.contains(&bound.digest));
+    let armed = bound.is_some_and(|bound| outcome.armed.contains(&bound.decided_by()));
     let unwritten = outcome.failed.iter().find(|(key, _)| derived.hooks.contains_key(*key));
     match (enforced, verdict.is_current(), armed) {
         (true, true, false) if let Some((key, why)) = unwritten => {

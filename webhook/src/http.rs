@@ -288,10 +288,11 @@ fn ready(state: &State) -> Answer {
     }
     for bundle in &state.snapshot.load().bundles {
         lines.push(format!(
-            "bundle {} sha256:{} cell {}",
+            "bundle {} sha256:{} cell {} stage {}",
             bundle.file.escape_debug(),
             bundle.digest,
-            bundle.cell
+            bundle.cell,
+            bundle.stage.word()
         ));
     }
     text(StatusCode::OK, lines.join("\n") + "\n")

@@ -233,7 +233,7 @@ impl Metrics {
     /// Sets the bundles in force, and removes all others.
     pub(crate) fn set_bundles(&self, bundles: &[Loaded]) {
         self.bundles.clear();
-        for Loaded { file, digest, cell } in bundles {
+        for Loaded { file, digest, cell, .. } in bundles {
             let info = BundleInfo { file: file.clone(), digest: digest.clone(), cell: cell.clone() };
             self.bundles.get_or_create(&info).set(1);
         }

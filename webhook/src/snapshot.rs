@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use bailiwick_compiler::namespaces::{self, NamespacesError};
 use bailiwick_compiler::rego::Regorus;
-use bailiwick_policy::admission::{LoadError, Namespaces, Reviewer};
+use bailiwick_policy::admission::{LoadError, Namespaces, Reviewer, Stage};
 use bailiwick_policy::bundle::BundleError;
 use bailiwick_policy::bundle::artifacts;
 
@@ -55,6 +55,8 @@ pub(crate) struct Loaded {
     pub(crate) digest: String,
     /// The cell of its packs.
     pub(crate) cell: String,
+    /// How strictly it is enforced, which is no part of the bundle.
+    pub(crate) stage: Stage,
 }
 
 /// Why files cannot be put in force.
@@ -93,6 +95,7 @@ impl Snapshot {
                 file: shown(file),
                 digest: one.digest.clone(),
                 cell: one.policy.cell.clone(),
+                stage: Stage::Enforce,
             });
             all.push(one);
         }

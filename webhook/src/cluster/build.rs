@@ -83,6 +83,7 @@ pub(crate) fn build(
         file: bound.binding.clone(),
         digest: bound.digest.clone(),
         cell: bound.policy.cell.clone(),
+        stage: bound.stage,
     });
     let snapshot = Snapshot::of(reviewer, loaded.collect());
     Ok((snapshot, Known { packs, in_force }))
