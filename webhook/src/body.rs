@@ -1,53 +1,17 @@
 //! Reads a request's body within its limits: its own size, the bytes held by all requests together, and time.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Incoming};
 use tokio::time::{Instant, timeout_at};
 
-use crate::limits::{BODY_RESERVE_BYTES, DISCARD_FACTOR, Limits};
-
-/// The bytes of bodies held by all requests together.
-#[derive(Debug, Default)]
-pub(crate) struct HeldBytes(AtomicUsize);
-
-impl HeldBytes {
-    /// The number of bytes held now.
-    pub(crate) fn now(&self) -> usize {
-        self.0.load(Relaxed)
-    }
-}
-
-/// A request's share of [`HeldBytes`], returned when dropped.
-struct Share<'a> {
-    all: &'a HeldBytes,
-    bytes: usize,
-}
-
-impl<'a> Share<'a> {
-    const fn none(all: &'a HeldBytes) -> Self {
-        Self { all, bytes: 0 }
-    }
-
-    fn grow(&mut self, by: usize, limit: usize) -> Result<(), BodyError> {
-        self.bytes += by;
-        let before = self.all.0.fetch_add(by, Relaxed);
-        if before.saturating_add(by) > limit { Err(BodyError::Busy) } else { Ok(()) }
-    }
-}
-
-impl Drop for Share<'_> {
-    fn drop(&mut self) {
-        self.all.0.fetch_sub(self.bytes, Relaxed);
-    }
-}
+use crate::limits::{BODY_RESERVE_BYTES, DISCARD_FACTOR, Limits, REQUEST_BYTES};
+use crate::shares::Share;
 
 /// A whole body; its share of the held bytes is returned when it is dropped.
-pub(crate) struct Held<'a> {
+pub(crate) struct Held {
     pub(crate) bytes: Bytes,
-    _share: Share<'a>,
+    _share: Share,
 }
 
 /// Why there is no body.
@@ -67,14 +31,17 @@ pub(crate) enum BodyError {
     Broken(hyper::Error),
 }
 
-/// Reads the body until `until`. A body that arrives in one piece, the common case, is not copied.
-pub(crate) async fn read<'a>(
+/// Reads the body until `until`. A body that arrives in one piece, the common case, is not copied. `share`:
+/// what the peer holds for this request, still empty.
+pub(crate) async fn read(
     mut body: Incoming,
     limits: &Limits,
-    held: &'a HeldBytes,
+    mut share: Share,
     until: Instant,
-) -> Result<Held<'a>, BodyError> {
-    let mut share = Share::none(held);
+) -> Result<Held, BodyError> {
+    if !share.grow(REQUEST_BYTES) {
+        return Err(BodyError::Busy);
+    }
     let declared = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     let Some(first) = next_data(&mut body, until).await? else {
         return Ok(Held { bytes: Bytes::new(), _share: share });
@@ -83,9 +50,9 @@ pub(crate) async fn read<'a>(
         discard(&mut body, first.len(), limits, until).await;
         return Err(BodyError::TooLarge { limit: limits.max_body_bytes, beginning: first });
     }
-    if let Err(busy) = share.grow(first.len(), limits.max_held_bytes) {
+    if !share.grow(first.len()) {
         discard(&mut body, first.len(), limits, until).await;
-        return Err(busy);
+        return Err(BodyError::Busy);
     }
     if body.is_end_stream() {
         return Ok(Held { bytes: first, _share: share });
@@ -99,11 +66,11 @@ pub(crate) async fn read<'a>(
             discard(&mut body, seen, limits, until).await;
             return Err(BodyError::TooLarge { limit: limits.max_body_bytes, beginning: whole.into() });
         }
-        if let Err(busy) = share.grow(data.len(), limits.max_held_bytes) {
+        if !share.grow(data.len()) {
             // The held bytes are released before the rest is read and discarded.
             drop((share, std::mem::take(&mut whole)));
             discard(&mut body, 0, limits, until).await;
-            return Err(busy);
+            return Err(BodyError::Busy);
         }
         whole.extend_from_slice(&data);
     }

@@ -4,6 +4,7 @@
 //! Without a uid there can be no AdmissionReview. The answer is then an HTTP error with one line of text,
 //! which the API server treats as a failed call, and with `failurePolicy: Fail` as a denial.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
@@ -14,7 +15,6 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode};
-use tokio::sync::TryAcquireError;
 use tokio::time::timeout_at;
 
 use crate::body::{self, BodyError};
@@ -29,18 +29,19 @@ use crate::state::State;
 type Answer = Response<Full<Bytes>>;
 
 /// Answers one request; never fails.
-pub(crate) async fn answer(state: &State, request: Request<Incoming>) -> Answer {
+pub(crate) async fn answer(state: &State, peer: IpAddr, request: Request<Incoming>) -> Answer {
     let received = Instant::now();
+    let caller = Caller { peer, received };
     match request.uri().path() {
-        "/validate" => review(state, request, How::Policy(Phase::Validate), received).await,
-        "/mutate" => review(state, request, How::Policy(Phase::Mutate), received).await,
+        "/validate" => review(state, request, How::Policy(Phase::Validate), caller).await,
+        "/mutate" => review(state, request, How::Policy(Phase::Mutate), caller).await,
         path @ ("/own/validate" | "/own/mutate" | "/connect") if state.cluster.is_some() => {
             let asked = match path {
                 "/own/validate" => Asked::Own(Phase::Validate),
                 "/own/mutate" => Asked::Own(Phase::Mutate),
                 _ => Asked::Connect,
             };
-            review(state, request, How::Asked(asked), received).await
+            review(state, request, How::Asked(asked), caller).await
         }
         path @ ("/livez" | "/readyz" | "/metrics") => {
             if request.method() != Method::GET && request.method() != Method::HEAD {
@@ -57,6 +58,13 @@ pub(crate) async fn answer(state: &State, request: Request<Incoming>) -> Answer 
             "no such path; there are /validate, /mutate, /livez, /readyz and /metrics\n".to_owned(),
         ),
     }
+}
+
+/// Who asks, and since when.
+#[derive(Clone, Copy)]
+struct Caller {
+    peer: IpAddr,
+    received: Instant,
 }
 
 /// How a review is decided.
@@ -98,7 +106,7 @@ impl Refusal {
     }
 }
 
-async fn review(state: &State, request: Request<Incoming>, how: How, received: Instant) -> Answer {
+async fn review(state: &State, request: Request<Incoming>, how: How, caller: Caller) -> Answer {
     let path = match how {
         How::Policy(Phase::Validate) => PathLabel::validate,
         How::Policy(Phase::Mutate) => PathLabel::mutate,
@@ -106,7 +114,7 @@ async fn review(state: &State, request: Request<Incoming>, how: How, received: I
         How::Asked(Asked::Connect) => PathLabel::connect,
     };
     let in_progress = state.metrics.in_progress();
-    let (verdict, answer) = match judged(state, request, how, received).await {
+    let (verdict, answer) = match judged(state, request, how, caller).await {
         Ok((verdict, answer)) => (verdict, json(answer)),
         Err(refusal) => {
             state.metrics.refused(refusal.label);
@@ -114,17 +122,17 @@ async fn review(state: &State, request: Request<Incoming>, how: How, received: I
         }
     };
     drop(in_progress);
-    state.metrics.answered(path, verdict, received.elapsed());
+    state.metrics.answered(path, verdict, caller.received.elapsed());
     answer
 }
 
-/// Judges a review, or says why it is not judged. The checks are ordered by cost: nothing is read of a
-/// request that will be rejected.
+/// Judges a review, or says why it is not judged. The checks are ordered by cost. What waits for its body takes
+/// no place of a review that could be judged: a client may let it wait as long as it likes.
 async fn judged(
     state: &State,
     request: Request<Incoming>,
     how: How,
-    received: Instant,
+    Caller { peer, received }: Caller,
 ) -> Result<(VerdictLabel, Vec<u8>), Refusal> {
     if request.method() != Method::POST {
         return Err(Refusal::new(
@@ -137,15 +145,17 @@ async fn judged(
         let message = "an AdmissionReview is sent as `Content-Type: application/json`";
         return Err(Refusal::new(RefusedLabel::content_type, StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
     }
-    let _permit = state.in_flight.try_acquire().map_err(|_: TryAcquireError| {
-        let message =
-            format!("limit of {} reviews in progress reached; try again", state.limits.max_in_flight);
-        Refusal::new(RefusedLabel::in_flight, StatusCode::TOO_MANY_REQUESTS, message)
-    })?;
     let deadline = Deadline::from_query(request.uri().query(), received);
     let until = deadline.or_in(state.limits.body_timeout);
+    let share = state.held.of(peer);
     let held =
-        body::read(request.into_body(), &state.limits, &state.held, until).await.map_err(Refusal::of_body)?;
+        body::read(request.into_body(), &state.limits, share, until).await.map_err(Refusal::of_body)?;
+    let mut place = state.in_flight.of(peer);
+    if !place.grow(1) {
+        let message =
+            format!("limit of {} reviews in progress reached; try again", state.limits.max_in_flight);
+        return Err(Refusal::new(RefusedLabel::in_flight, StatusCode::TOO_MANY_REQUESTS, message));
+    }
     let refuse = |label, status, message: String| {
         Err(Refusal { body: held.bytes.clone(), ..Refusal::new(label, status, message) })
     };

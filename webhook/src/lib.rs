@@ -32,6 +32,7 @@ mod listen;
 mod metrics;
 mod reload;
 mod serve;
+mod shares;
 mod snapshot;
 mod state;
 mod tls;

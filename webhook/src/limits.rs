@@ -6,7 +6,8 @@ use clap::Args;
 
 use crate::deadline::parse_duration;
 
-/// Bounds on what clients can make the server hold or wait for.
+/// Bounds on what clients can make the server hold or wait for. Of bytes, reviews and connections, one client address gets
+/// what it leaves free for the others at most, so half.
 ///
 /// The defaults fit one API server with its usual 30 s ceiling on webhook calls; units are bytes, counts and durations
 /// as Go writes them (`1.5s`, `200ms`, `1m30s`).
@@ -22,8 +23,8 @@ pub struct Limits {
     /// Largest request line and headers; the API server sends less than 1 kB
     #[arg(long, value_name = "BYTES", default_value_t = 16 << 10)]
     pub max_header_bytes: usize,
-    /// Reviews in progress at one time; more are answered with 429 and asked to come again in a second
-    #[arg(long, value_name = "N", default_value_t = 256)]
+    /// Reviews judged at one time; more are answered with 429 and asked to come again in a second
+    #[arg(long, value_name = "N", default_value_t = 512)]
     pub max_in_flight: usize,
     /// Open connections; further ones are closed at once, so that those that are served keep their memory
     #[arg(long, value_name = "N", default_value_t = 1024)]
@@ -48,6 +49,10 @@ pub struct Limits {
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
     pub drain_timeout: Duration,
 }
+
+/// What a request is counted with before any byte of its body has come: its headers, its task and its buffers. So the limit
+/// of held bytes also bounds how many requests wait for their bodies.
+pub(crate) const REQUEST_BYTES: usize = 32 << 10;
 
 /// Kept back of a review's time for the judgement after the evidence.
 pub(crate) const EVIDENCE_MARGIN: Duration = Duration::from_millis(200);
@@ -75,6 +80,9 @@ pub(crate) const HTTP2_STREAMS: u32 = 100;
 
 /// How often a connection's watchdog looks; timeouts of headers and idle connections are late by at most this.
 pub(crate) const WATCHDOG_TICK: Duration = Duration::from_millis(500);
+
+/// How often it is looked whether the last connection is closed, at the end.
+pub(crate) const DRAIN_TICK: Duration = Duration::from_millis(20);
 
 /// How much of a body that is too large is read and thrown away, as a multiple of the limit: a client that is still
 /// sending would otherwise get a reset in place of the answer.

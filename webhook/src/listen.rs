@@ -1,6 +1,7 @@
 //! Accepts connections, serves TLS and HTTP on them, watches them, and drains them at the end.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -17,8 +18,9 @@ use tracing::{debug, warn};
 
 use crate::activity::{Activity, Expired, Protocol, Watched};
 use crate::http;
-use crate::limits::{HTTP2_STREAMS, WATCHDOG_TICK};
+use crate::limits::{DRAIN_TICK, HTTP2_STREAMS, WATCHDOG_TICK};
 use crate::metrics::RefusedLabel;
+use crate::shares::Share;
 use crate::state::State;
 
 /// The pause after a failed accept, such as without free file descriptors, to let some become free.
@@ -32,40 +34,46 @@ pub(crate) async fn accept(listener: TcpListener, state: Arc<State>, mut stop: w
             accepted = listener.accept() => accepted,
             _ = stop.changed() => return,
         };
-        let tcp = match accepted {
-            Ok((tcp, _)) => tcp,
+        let (tcp, peer) = match accepted {
+            Ok((tcp, address)) => (tcp, address.ip()),
             Err(error) => {
                 warn!(%error, "cannot accept a connection");
                 sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        let Ok(permit) = Arc::clone(&state.connections).try_acquire_owned() else {
+        let mut share = state.connections.of(peer);
+        if !share.grow(1) {
             state.metrics.refused(RefusedLabel::connections);
             continue;
-        };
-        tokio::spawn(connection(tcp, Arc::clone(&state), stop.clone(), permit));
+        }
+        tokio::spawn(connection(tcp, peer, Arc::clone(&state), stop.clone(), share));
     }
 }
 
 /// Waits until all connections are closed, at most this long; returns whether they are.
 pub(crate) async fn drained(state: &State, wait: Duration) -> bool {
-    let all = u32::try_from(state.limits.max_connections).unwrap_or(u32::MAX);
-    matches!(timeout(wait, state.connections.acquire_many(all)).await, Ok(Ok(_)))
+    let closed = async {
+        while state.connections.now() > 0 {
+            sleep(DRAIN_TICK).await;
+        }
+    };
+    timeout(wait, closed).await.is_ok()
 }
 
 async fn connection(
     tcp: TcpStream,
+    peer: IpAddr,
     state: Arc<State>,
     stop: watch::Receiver<bool>,
-    _permit: OwnedSemaphorePermit,
+    _share: Share,
 ) {
     state.metrics.connections.inc();
     // Answers are small and written whole: waiting to fill a segment would only delay them.
     let _ = tcp.set_nodelay(true);
     let acceptor = TlsAcceptor::from(state.tls.load_full());
     match timeout(state.limits.handshake_timeout, acceptor.accept(tcp)).await {
-        Ok(Ok(tls)) => converse(tls, &state, stop).await,
+        Ok(Ok(tls)) => converse(tls, peer, &state, stop).await,
         Ok(Err(error)) => {
             debug!(%error, "no TLS");
             state.metrics.refused(RefusedLabel::handshake);
@@ -76,7 +84,7 @@ async fn connection(
 }
 
 /// Serves the requests of one connection.
-async fn converse(tls: TlsStream<TcpStream>, state: &Arc<State>, stop: watch::Receiver<bool>) {
+async fn converse(tls: TlsStream<TcpStream>, peer: IpAddr, state: &Arc<State>, stop: watch::Receiver<bool>) {
     let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
     let activity = Arc::new(Activity::new());
     let io = TokioIo::new(Watched { stream: tls, activity: Arc::clone(&activity) });
@@ -84,7 +92,7 @@ async fn converse(tls: TlsStream<TcpStream>, state: &Arc<State>, stop: watch::Re
     let service = service_fn(move |request| {
         let (state, in_request) = (Arc::clone(&shared), progress.begin());
         async move {
-            let answer = http::answer(&state, request).await;
+            let answer = http::answer(&state, peer, request).await;
             drop(in_request);
             Ok::<_, Infallible>(answer)
         }

@@ -5,13 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use bailiwick_images::Checker;
-use tokio::sync::Semaphore;
 use tokio_rustls::rustls::ServerConfig;
 
-use crate::body::HeldBytes;
 use crate::cluster::Cluster;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
+use crate::shares::Shares;
 use crate::snapshot::Snapshot;
 
 /// What all connections share.
@@ -23,9 +22,12 @@ pub(crate) struct State {
     pub(crate) tls: ArcSwap<ServerConfig>,
     /// Evidence about images.
     pub(crate) images: Arc<Checker>,
-    pub(crate) in_flight: Semaphore,
-    pub(crate) connections: Arc<Semaphore>,
-    pub(crate) held: HeldBytes,
+    /// Reviews that are judged now.
+    pub(crate) in_flight: Arc<Shares>,
+    /// Open connections.
+    pub(crate) connections: Arc<Shares>,
+    /// Bytes of requests.
+    pub(crate) held: Arc<Shares>,
     pub(crate) draining: AtomicBool,
     /// `None`: policies come from files, and nothing contacts the API server.
     pub(crate) cluster: Option<Arc<Cluster>>,
@@ -58,9 +60,9 @@ impl State {
             snapshot: ArcSwap::from_pointee(snapshot),
             tls: ArcSwap::from_pointee(tls),
             images: Arc::new(images),
-            in_flight: Semaphore::new(limits.max_in_flight.min(Semaphore::MAX_PERMITS)),
-            connections: Arc::new(Semaphore::new(limits.max_connections.min(u32::MAX as usize))),
-            held: HeldBytes::default(),
+            in_flight: Shares::new(limits.max_in_flight),
+            connections: Shares::new(limits.max_connections),
+            held: Shares::new(limits.max_held_bytes),
             draining: AtomicBool::new(false),
             cluster,
             refused_reloads: Mutex::default(),

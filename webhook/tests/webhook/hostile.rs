@@ -185,9 +185,12 @@ fn headers_have_a_limit() {
     server.assert_guards();
 }
 
-/// Leaves a review in progress: its headers have arrived, its body has not.
+/// Leaves a review unfinished: its headers have arrived, its body has not.
 fn hold(server: &Server, body: &[u8], sent: usize) -> Client {
-    let mut client = server.client();
+    held_by(server.client(), body, sent)
+}
+
+fn held_by(mut client: Client, body: &[u8], sent: usize) -> Client {
     client.0.write_all(head("/validate", body.len()).as_bytes()).unwrap();
     client.0.write_all(&body[..sent]).unwrap();
     client.0.flush().unwrap();
@@ -195,28 +198,72 @@ fn hold(server: &Server, body: &[u8], sent: usize) -> Client {
 }
 
 #[test]
-fn too_many_reviews_at_once_are_asked_to_come_again() {
+fn reviews_that_wait_for_their_bodies_take_no_place() {
+    // A place for one review of a peer, and three that wait.
     let server = Server::start(&["--max-in-flight", "2"]);
     let body = review("held", "");
-    let mut held = [hold(&server, &body, 10), hold(&server, &body, 10)];
-    until("both are in progress", || server.get("/metrics").text().contains("in_flight 2"));
-    let answer = server.ask("/validate", &body);
+    let mut waiting: Vec<Client> = (0..3).map(|_| hold(&server, &body, 10)).collect();
+    until("they are in progress", || server.get("/metrics").text().contains("in_flight 3"));
+    server.assert_guards();
+    for client in &mut waiting {
+        assert!(client.send(&body[10..]).text().contains(r#""allowed":true"#));
+    }
+}
+
+#[test]
+fn too_many_reviews_at_once_are_asked_to_come_again() {
+    let server = Server::start(&["--max-in-flight", "0"]);
+    let answer = server.ask("/validate", &review("one", ""));
     assert_eq!(answer.status, 429);
     assert!(answer.head.contains("retry-after: 1"), "{}", answer.head);
     assert!(answer.text().contains("try again"));
     assert_eq!(server.get("/livez").status, 200);
-    for client in &mut held {
-        assert!(client.send(&body[10..]).text().contains(r#""allowed":true"#));
-    }
+}
+
+/// A client from another loopback address.
+fn stranger(server: &Server) -> std::io::Result<Client> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let tcp = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4()?;
+        socket.bind("127.0.0.2:0".parse().unwrap())?;
+        socket.connect(server.address).await?.into_std()
+    })?;
+    tcp.set_nonblocking(false)?;
+    Client::over(tcp, trusting(&server.path("ca.pem")))
+}
+
+#[test]
+fn one_peer_does_not_shut_out_another() {
+    let limits = ["--max-connections", "64", "--max-held-bytes", "4194304", "--body-timeout", "600s"];
+    let server = Server::start(&limits);
+    let body = padded(900_000);
+    // As many connections as a peer gets, of which as many hold all but the end of a body as it may.
+    let mut strangers: Vec<Client> = Vec::new();
+    until("the stranger gets no more", || match stranger(&server) {
+        Ok(client) => {
+            let busy = strangers.len() < 2;
+            strangers.push(if busy { held_by(client, &body, 890_000) } else { client });
+            false
+        }
+        Err(_) => true,
+    });
+    assert!((1..=32).contains(&strangers.len()), "{} connections of one peer", strangers.len());
+    until("its bytes are held", || {
+        let metrics = server.get("/metrics").text();
+        let line = metrics.lines().find_map(|line| line.strip_prefix("bailiwick_webhook_held_bytes "));
+        line.unwrap().parse::<usize>().unwrap() >= 1_780_000
+    });
+    assert!(server.ask("/validate", &padded(700_000)).text().contains("hostPID is forbidden"));
     server.assert_guards();
 }
 
 #[test]
 fn bytes_of_bodies_have_a_limit_together() {
-    let server = Server::start(&["--max-held-bytes", "1000000"]);
+    let server = Server::start(&["--max-held-bytes", "2000000"]);
     let body = padded(900_000);
     let mut first = hold(&server, &body, 800_000);
-    until("its bytes are held", || server.get("/metrics").text().contains("held_bytes 800000"));
+    // With what a request is counted for itself.
+    until("its bytes are held", || server.get("/metrics").text().contains("held_bytes 832768"));
     assert_eq!(server.ask("/validate", &padded(300_000)).status, 429);
     assert!(first.send(&body[800_000..]).text().contains(r#""allowed":false"#));
     server.assert_guards();
@@ -224,7 +271,7 @@ fn bytes_of_bodies_have_a_limit_together() {
 
 #[test]
 fn connections_have_a_limit() {
-    let server = Server::start(&["--max-connections", "3"]);
+    let server = Server::start(&["--max-connections", "6"]);
     let held: Vec<Client> = (0..2).map(|_| server.client()).collect();
     let mut last = server.client();
     let ca = server.path("ca.pem");

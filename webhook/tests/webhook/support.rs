@@ -263,7 +263,15 @@ impl Client {
         address: SocketAddr,
         config: ClientConfig,
     ) -> std::io::Result<Self> {
-        let mut tcp = TcpStream::connect(address)?;
+        Self::over_as(name, TcpStream::connect(address)?, config)
+    }
+
+    /// Over a connection that is open.
+    pub(crate) fn over(tcp: TcpStream, config: ClientConfig) -> std::io::Result<Self> {
+        Self::over_as("localhost", tcp, config)
+    }
+
+    fn over_as(name: &'static str, mut tcp: TcpStream, config: ClientConfig) -> std::io::Result<Self> {
         tcp.set_nodelay(true)?;
         tcp.set_read_timeout(Some(PATIENCE))?;
         let mut tls = ClientConnection::new(Arc::new(config), ServerName::try_from(name).unwrap()).unwrap();
