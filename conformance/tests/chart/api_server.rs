@@ -43,6 +43,7 @@ fn the_api_server_takes_the_chart_and_nothing_is_left_of_it() {
     install("upgrade");
     pods_are_admitted(&cluster);
     strangers_are_refused(&cluster);
+    accounts_are_kept(&cluster);
     bundles_are_reserved(&cluster);
     pools_are_the_operators(&cluster);
     // Without a node the clean-up cannot run; a test on a node shows that it works. Helm is not told to wait:
@@ -91,6 +92,81 @@ fn strangers_are_refused(cluster: &Cluster) {
         });
         assert_eq!(refused, Ok(()), "{image}");
     }
+}
+
+/// Whoever may write Deployments has a controller start their pods: still no image runs under another account,
+/// with another command or with a foreign file in it, and nothing joins a pod that runs.
+fn accounts_are_kept(cluster: &Cluster) {
+    let image = |of: &str| {
+        let of = format!("images.{of}=");
+        images().into_iter().find_map(|one| one.strip_prefix(&of).map(str::to_owned)).expect("an image")
+    };
+    let started = |image: &str, account: &str, more: Value| {
+        let mut pod = pod(image);
+        pod["spec"]["serviceAccountName"] = json!(account);
+        for (member, value) in more.as_object().expect("members") {
+            pod["spec"]["containers"][0][member] = value.clone();
+        }
+        let args = [
+            "create",
+            "-f",
+            "-",
+            "--dry-run=server",
+            "--as=system:serviceaccount:kube-system:replicaset-controller",
+        ];
+        let output = cluster.kubectl_raw(args, &pod.to_string()).expect("kubectl runs");
+        (output.status.success(), said(&output))
+    };
+    let (executor, operator, webhook) = (image("executor"), image("operator"), image("webhook"));
+    let python = json!({ "command": ["/usr/bin/python3", "-c", "print(1)"] });
+    let (own, files) =
+        ("under its own account and with its own command", "mounts, variables and probes alone");
+    for (image, account, more, says) in [
+        (&executor, "bailiwick-operator", python.clone(), own),
+        (&executor, "bailiwick-uninstall", python, own),
+        (&operator, "bailiwick-webhook", json!({}), own),
+        (&webhook, "bailiwick-webhook", json!({ "command": ["/bin/sh"] }), own),
+        (
+            &operator,
+            "bailiwick-operator",
+            json!({ "env": [{ "name": "LD_PRELOAD", "value": "/tls/x.so" }] }),
+            files,
+        ),
+        (
+            &operator,
+            "bailiwick-operator",
+            json!({ "lifecycle": { "postStart": { "exec": { "command": ["x"] } } } }),
+            files,
+        ),
+    ] {
+        let (taken, told) = started(image, account, more);
+        assert!(!taken && told.contains(says), "{image} {account}: {told}");
+    }
+    let (taken, told) = started(&operator, "bailiwick-operator", json!({}));
+    assert!(taken, "{told}");
+    let pods = cluster.kubectl(["get", "pods", "-n", NAMESPACE, "-o", "name"], "").expect("pods");
+    let running = pods.lines().find(|line| line.contains("bailiwick-webhook")).expect("a pod");
+    let debugger = json!({ "spec": { "ephemeralContainers": [{
+        "name": "d", "image": executor,
+        "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } },
+    }] } });
+    let patch = debugger.to_string();
+    let args = [
+        "patch",
+        running,
+        "-n",
+        NAMESPACE,
+        "--subresource=ephemeralcontainers",
+        "--dry-run=server",
+        "-p",
+        &patch,
+    ];
+    let output = cluster.kubectl_raw(args, "").expect("kubectl runs");
+    assert!(
+        !output.status.success() && said(&output).contains("nothing joins the pods"),
+        "{}",
+        said(&output)
+    );
 }
 
 /// Not even an administrator can replace the operator's bundle or profile of a pool, by name or by label;

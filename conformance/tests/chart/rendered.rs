@@ -155,6 +155,7 @@ fn roles_are_narrow(objects: &[Value]) {
     }
     assert!(seen > 15, "{seen} rules");
     what_is_only_watched_is_not_asked_for(objects);
+    what_pools_need_is_bound_for_pools_alone(objects);
     let wide = objects
         .iter()
         .find(|one| one["kind"] == "ClusterRole" && one["metadata"]["name"] == "bailiwick-operator");
@@ -166,6 +167,25 @@ fn roles_are_narrow(objects: &[Value]) {
             assert!(!has("verbs", "create") && !has("verbs", "patch"), "{rule}");
         }
     }
+}
+
+/// The operator may write Deployments and ConfigMaps in namespaces of pools, and in no other.
+fn what_pools_need_is_bound_for_pools_alone(objects: &[Value]) {
+    let pools = "bailiwick-operator-pools";
+    let bindings = |kind: &str| {
+        objects
+            .iter()
+            .filter(|one| one["kind"] == kind && one["roleRef"]["name"] == pools)
+            .map(|one| &one["metadata"]["namespace"])
+            .collect::<Vec<_>>()
+    };
+    assert!(bindings("ClusterRoleBinding").is_empty());
+    let own = json!("bailiwick-system");
+    assert!(
+        !bindings("RoleBinding").is_empty() && !bindings("RoleBinding").contains(&&own),
+        "{:?}",
+        bindings("RoleBinding")
+    );
 }
 
 /// No role may get objects one by one that its program does not read so: the webhook gets the pod of a
