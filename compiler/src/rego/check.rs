@@ -13,6 +13,7 @@ use super::builtins;
 use super::guard::{guard, long_lines, says_if};
 use super::operators;
 use super::reach::{self, Meaning, Names};
+use super::sites::{Site, sites};
 use super::tree::{Key, Kind, RuleOf, Step, Tree, Use};
 use super::{Fault, ROOTS, RegoError, stack};
 
@@ -78,12 +79,26 @@ fn here(text: &str, rule: &str, parameters: Option<Vec<String>>) -> Result<Check
         return Err(check.errors);
     }
     let reads = reach::reads(&names, &reached);
-    if let Some(calls) = operators::as_calls(text, &tree.operations).map_err(|error| vec![error])? {
-        engine = parse_charged(&calls, text).map_err(|error| vec![error])?;
-    }
+    let sites = match engine.get_modules().first() {
+        Some(module) => sites(module)?,
+        None => Vec::new(),
+    };
     let prepared = engine.compile_with_entrypoint(&Rc::from(rule));
     prepared.map_err(|error| vec![told(&error.to_string(), text, Fault::Reference)])?;
+    if !sites.is_empty() {
+        engine = charged(text, &sites, rule).map_err(|error| vec![error])?;
+    }
     Ok(Checked { engine, reads })
+}
+
+/// The module with calls at its sites.
+fn charged(text: &str, sites: &[Site], rule: &str) -> Result<Engine, RegoError> {
+    let mut engine = parse_charged(&operators::as_calls(text, sites)?, text)?;
+    match engine.compile_with_entrypoint(&Rc::from(rule)) {
+        Ok(_) => Ok(engine),
+        // It compiles as written: `=` there gives a name its value that has one here from nowhere else.
+        Err(_) => Err(operators::unreadable(0..text.len())),
+    }
 }
 
 /// Parses Rego v1, or else v0, which Gatekeeper's templates use.
@@ -114,8 +129,8 @@ fn parse_charged(calls: &str, text: &str) -> Result<Engine, RegoError> {
         RegoError::new(Fault::Limit, start..start, "the line is too long, its operators written as calls")
     })?;
     let mut engine = parse(calls).map_err(|_| operators::unreadable(0..text.len()))?;
-    let is_charged =
-        engine.get_modules().first().is_some_and(|module| Tree::of(module).operations.is_empty());
+    let left = engine.get_modules().first().map(|module| sites(module));
+    let is_charged = left.is_some_and(|left| left.is_ok_and(|left| left.is_empty()));
     if is_charged { Ok(engine) } else { Err(operators::unreadable(0..text.len())) }
 }
 

@@ -5,9 +5,8 @@
 //!
 //! A built-in that copies or writes is charged for the most that it can make of its arguments; one that only
 //! reads is charged a fraction of what it reads. One evaluation may make [`MAX_MADE`] in all, whether or not
-//! it keeps it. Set operators and `*` are charged in the same way ([`super::operators`]). Not charged:
-//! statements and comprehensions, which take a step for each element, and comparisons and `in`, which take
-//! one step each.
+//! it keeps it. Operators, comparisons and what is looked up are charged in the same way
+//! ([`super::operators`]). Not charged: statements and comprehensions, which take a step for each element.
 //!
 //! Terms. *Weight*: bytes of a value with everything in it, counted as often as it occurs: a list that
 //! contains one list twice weighs twice as much, as it would when written out.
@@ -20,6 +19,8 @@ use regorus::{Engine, Value};
 /// Most bytes that the built-ins of one rule make over one object: several times the largest review (7 MiB)
 /// written out, and far below the memory of a webhook.
 pub(super) const MAX_MADE: u64 = 64 << 20;
+/// The heaviest value that is weighed: four times the largest review, written as a list of ones.
+const MAX_WEIGHT: u64 = 4 * MAX_MADE;
 /// What a value takes besides its text: a node of a list, a set or an object, and the cost of an allocation.
 const NODE: u64 = 64;
 /// A character written as `\u0000`.
@@ -32,6 +33,8 @@ const JSON_CHARACTER: u64 = NODE / 2;
 /// The inverse of the charge for a byte that is read: reading sixteen bytes takes about as long as making
 /// one.
 const LOOKED_AT: u64 = 16;
+/// The same for a byte of what is looked up: it is compared with about twenty others.
+const SOUGHT: u64 = 2;
 /// Longest result of a multiplication, bits: the square of the largest number that may be written, and about
 /// a microsecond of work.
 const MAX_NUMBER_BITS: u64 = 8_192;
@@ -71,14 +74,14 @@ const CHARGED: &[(&str, u8, Charge)] = &[
     ("array.concat", 2, elements),
     ("array.slice", 3, elements),
     ("array.reverse", 1, elements),
-    ("sort", 1, elements),
-    ("union", 1, inner_elements),
-    ("intersection", 1, inner_elements),
+    ("sort", 1, weight_of_all),
+    ("union", 1, weight_of_all),
+    ("intersection", 1, weight_of_all),
     ("object.union", 2, weight_of_all),
     ("object.union_n", 1, weight_of_all),
-    ("object.remove", 2, elements),
-    ("object.filter", 2, elements),
-    ("object.keys", 1, elements),
+    ("object.remove", 2, with_keys),
+    ("object.filter", 2, with_keys),
+    ("object.keys", 1, |given| keys(given.first())),
     ("json.filter", 2, weight_of_all),
     ("json.remove", 2, weight_of_all),
     ("json.marshal", 1, written),
@@ -174,14 +177,16 @@ fn elements(given: &[Value]) -> u64 {
     given.iter().fold(NODE, |sum, one| sum.saturating_add(length(one).saturating_mul(NODE)))
 }
 
-/// The same for the sets within a set.
-fn inner_elements(given: &[Value]) -> u64 {
-    let inner = |value: &Value| match value {
-        Value::Array(items) => items.iter().map(length).fold(0, u64::saturating_add),
-        Value::Set(items) => items.iter().map(length).fold(0, u64::saturating_add),
-        _ => 0,
-    };
-    given.iter().map(inner).fold(NODE, u64::saturating_add).saturating_mul(NODE)
+/// An object's own keys, each of which gets its place among the others.
+fn keys(object: Option<&Value>) -> u64 {
+    let Some(Value::Object(members)) = object else { return NODE };
+    members.keys().map(weight).fold(NODE, u64::saturating_add)
+}
+
+/// A copy of an object's members, with all keys that are given.
+fn with_keys(given: &[Value]) -> u64 {
+    let given_keys = given.get(1).map_or(0, weight);
+    elements(given).saturating_add(keys(given.first())).saturating_add(given_keys)
 }
 
 pub(super) fn weight_of_all(given: &[Value]) -> u64 {
@@ -189,13 +194,50 @@ pub(super) fn weight_of_all(given: &[Value]) -> u64 {
 }
 
 /// All arguments, read once.
-fn looked_through(given: &[Value]) -> u64 {
+pub(super) fn looked_through(given: &[Value]) -> u64 {
     weight_of_all(given) / LOOKED_AT
 }
 
 /// The characters of a text are counted one by one; the elements of anything else are not.
 fn characters(given: &[Value]) -> u64 {
     given.iter().filter(|one| matches!(one, Value::String(_))).map(length).sum::<u64>() / LOOKED_AT
+}
+
+/// Each argument compared with as many others as a search in a large set takes, about twenty.
+pub(super) fn looked_up(given: &[Value]) -> u64 {
+    weight_of_all(given) / SOUGHT
+}
+
+/// Two values, compared until the lighter one ends.
+pub(super) fn compared(given: &[Value]) -> u64 {
+    let [left, right] = given else { return NODE };
+    lighter(left, right) / LOOKED_AT + 1
+}
+
+/// A value compared with each element of a list, or with those on its way through a set.
+pub(super) fn sought(given: &[Value]) -> u64 {
+    let [value, all] = given else { return NODE };
+    match all {
+        Value::Set(_) => weight(value) / SOUGHT + 1,
+        Value::Array(_) | Value::Object(_) => {
+            let each = lighter(value, all).saturating_add(NODE);
+            length(all).saturating_mul(each) / LOOKED_AT + 1
+        }
+        _ => 1,
+    }
+}
+
+/// The weight of the lighter of two values, found without looking through the heavier one.
+fn lighter(left: &Value, right: &Value) -> u64 {
+    let mut most = 16 * NODE;
+    loop {
+        let found = weight_within(left, most).into_iter().chain(weight_within(right, most)).min();
+        match found {
+            Some(weight) => return weight,
+            None if most >= MAX_WEIGHT => return u64::MAX,
+            None => most *= 4,
+        }
+    }
 }
 
 /// The beginnings or ends of two texts.
@@ -276,14 +318,34 @@ fn captured(given: &[Value]) -> u64 {
     matches.saturating_mul(groups).saturating_mul(NODE + 1)
 }
 
-/// The weight of a value, or that it is heavier than the limit.
+/// The weight of a value; one that is over [`MAX_WEIGHT`] exceeds every limit, also as a fraction of itself.
 fn weight(value: &Value) -> u64 {
-    let (mut sum, mut pending) = (0_u64, vec![value]);
-    while let Some(value) = pending.pop() {
-        sum = sum.saturating_add(NODE);
+    weight_within(value, MAX_WEIGHT).unwrap_or(u64::MAX)
+}
+
+/// The weight of a value; `None`: it is more than `most`, and no more than that was looked through.
+fn weight_within(value: &Value, most: u64) -> Option<u64> {
+    let own = |value: &Value| match value {
+        Value::String(text) => NODE.saturating_add(text.len() as u64),
+        Value::Number(_) => NODE.saturating_add(bits(value) / 8),
+        _ => NODE,
+    };
+    let (mut sum, mut pending) = (0_u64, Vec::new());
+    let mut next = Some(value);
+    while let Some(value) = next {
+        sum = sum.saturating_add(own(value));
+        let within = match value {
+            Value::Array(items) => items.len(),
+            Value::Set(items) => items.len(),
+            Value::Object(members) => members.len().saturating_mul(2),
+            _ => 0,
+        };
+        // Each pending value weighs at least one node.
+        let pending_nodes = pending.len().saturating_add(within) as u64;
+        if sum.saturating_add(pending_nodes.saturating_mul(NODE)) > most {
+            return None;
+        }
         match value {
-            Value::String(text) => sum = sum.saturating_add(text.len() as u64),
-            Value::Number(_) => sum = sum.saturating_add(bits(value) / 8),
             Value::Array(items) => pending.extend(items.iter()),
             Value::Set(items) => pending.extend(items.iter()),
             Value::Object(members) => {
@@ -291,12 +353,9 @@ fn weight(value: &Value) -> u64 {
             }
             _ => {}
         }
-        // Each pending value weighs at least one node.
-        if sum.saturating_add((pending.len() as u64).saturating_mul(NODE)) > MAX_MADE {
-            return MAX_MADE.saturating_add(1);
-        }
+        next = pending.pop();
     }
-    sum
+    Some(sum)
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ mod guarded;
 mod made;
 mod operators;
 mod reach;
+mod sites;
 mod stack;
 mod tree;
 

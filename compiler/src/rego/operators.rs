@@ -1,11 +1,12 @@
-//! Operators that make or traverse any amount of data in one step are rewritten as calls, which are charged:
-//! `a | b`, `a & b`, `a - b` and `a * b` become `__union(a, b)` and so on, before the interpreter sees them.
-//! The size of a set may come from an object, and a loop that removes one element each time would copy it as
-//! often; each `*` can double the length of a number.
+//! Work of any size in one step is written as calls, which are charged: `a | b`, `a & b`, `a - b` and `a * b`
+//! become `__union(a, b)` and so on, comparisons `__equal(a, b)`, and a value that is looked up or matched
+//! `__key(a)` or `__same(a)`, before the interpreter sees them ([`super::sites`] says where). The size of a
+//! set may come from an object, and a loop that removes one element each time would copy it as often; each
+//! `*` can double the length of a number; and two lists of a million elements may differ in the last one.
 //!
 //! The calls are written into the text, at the positions that the parser reported, because regorus accepts no
-//! tree but its own parser's. If any of these operators is left after parsing that text, the module is
-//! rejected. Line numbers stay the same, so an error reports its line but no column.
+//! tree but its own parser's. If any site is left after parsing that text, the module is rejected. Line
+//! numbers stay the same, so an error reports its line but no column.
 
 use std::cmp::Reverse;
 use std::ops::Range;
@@ -13,81 +14,148 @@ use std::ops::Range;
 use regorus::{Engine, Source, Value};
 
 use super::made::{self, Charge};
+use super::sites::Site;
 use super::{Fault, RegoError};
 
-/// A charged operator.
+/// A charged operation. Of two at one place, the first one here is the outer call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Operator {
+    /// The value itself, which is about to be compared with another one.
+    Same,
+    /// The value itself, which is about to be looked up among others.
+    Key,
     Union,
     Intersection,
     Minus,
     Times,
+    Equal,
+    NotEqual,
+    Less,
+    AtMost,
+    Greater,
+    AtLeast,
+    /// `value in collection`.
+    In,
+    /// `key, value in collection`.
+    InAt,
 }
 
-/// The positions of an operator and its operands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Operation {
-    pub(super) operator: Operator,
-    /// From the first bracket around the left operand to the last one around the right operand.
-    pub(super) whole: Range<usize>,
-    /// The end of the left operand, without brackets around it; of `set()`, where its last bracket may be.
-    pub(super) left_end: usize,
-}
+use Operator::{
+    AtLeast, AtMost, Equal, Greater, In, InAt, Intersection, Key, Less, Minus, NotEqual, Same, Times, Union,
+};
 
-const ALL: [Operator; 4] = [Operator::Union, Operator::Intersection, Operator::Minus, Operator::Times];
+const ALL: [Operator; 14] =
+    [Same, Key, Union, Intersection, Minus, Times, Equal, NotEqual, Less, AtMost, Greater, AtLeast, In, InAt];
 
 impl Operator {
     const fn name(self) -> &'static str {
         match self {
-            Self::Union => "__union",
-            Self::Intersection => "__intersection",
-            Self::Minus => "__minus",
-            Self::Times => "__times",
+            Same => "__same",
+            Key => "__key",
+            Union => "__union",
+            Intersection => "__intersection",
+            Minus => "__minus",
+            Times => "__times",
+            Equal => "__equal",
+            NotEqual => "__not_equal",
+            Less => "__less",
+            AtMost => "__at_most",
+            Greater => "__greater",
+            AtLeast => "__at_least",
+            In => "__in",
+            InAt => "__in_at",
         }
     }
 
-    const fn sign(self) -> u8 {
+    /// What is written for it; empty: nothing is.
+    const fn sign(self) -> &'static str {
         match self {
-            Self::Union => b'|',
-            Self::Intersection => b'&',
-            Self::Minus => b'-',
-            Self::Times => b'*',
+            Same | Key => "",
+            Union => "|",
+            Intersection => "&",
+            Minus => "-",
+            Times => "*",
+            Equal => "==",
+            NotEqual => "!=",
+            Less => "<",
+            AtMost => "<=",
+            Greater => ">",
+            AtLeast => ">=",
+            In | InAt => "in",
+        }
+    }
+
+    const fn arity(self) -> u8 {
+        match self {
+            Same | Key => 1,
+            InAt => 3,
+            _ => 2,
         }
     }
 
     fn charge(self) -> Charge {
         match self {
-            Self::Union | Self::Intersection | Self::Minus => made::weight_of_all,
-            Self::Times => made::product_of_two,
+            Same => made::looked_through,
+            Key | InAt => made::looked_up,
+            Union | Intersection | Minus => made::weight_of_all,
+            Times => made::product_of_two,
+            Equal | NotEqual | Less | AtMost | Greater | AtLeast => made::compared,
+            In => made::sought,
         }
     }
 
+    /// The operation of this name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        ALL.into_iter().find(|operator| operator.name() == name)
+    }
+
     /// The result; an error is its message.
-    fn apply(self, left: &Value, right: &Value) -> Result<Value, String> {
-        match (self, left, right) {
-            (Self::Union, Value::Set(left), Value::Set(right)) => Ok(Value::from(left.union(right))),
-            (Self::Intersection, Value::Set(left), Value::Set(right)) => {
+    fn apply(self, operands: &[Value]) -> Result<Value, String> {
+        match (self, operands) {
+            (Same | Key, [value]) => Ok(value.clone()),
+            (Union, [Value::Set(left), Value::Set(right)]) => Ok(Value::from(left.union(right))),
+            (Intersection, [Value::Set(left), Value::Set(right)]) => {
                 Ok(Value::from(left.intersection(right)))
             }
-            (Self::Minus, Value::Set(left), Value::Set(right)) => Ok(Value::from(left.difference(right))),
-            (Self::Minus, Value::Number(left), Value::Number(right)) => {
+            (Minus, [Value::Set(left), Value::Set(right)]) => Ok(Value::from(left.difference(right))),
+            (Minus, [Value::Number(left), Value::Number(right)]) => {
                 left.sub(right).map(Value::from).map_err(|error| error.to_string())
             }
-            (Self::Times, Value::Number(left), Value::Number(right)) => {
+            (Times, [Value::Number(left), Value::Number(right)]) => {
                 left.mul(right).map(Value::from).map_err(|error| error.to_string())
             }
-            (Self::Union | Self::Intersection, _, _) => {
-                Err(format!("`{}` expects two sets", char::from(self.sign())))
+            (Equal, [left, right]) => Ok(Value::from(left == right)),
+            (NotEqual, [left, right]) => Ok(Value::from(left != right)),
+            (Less, [left, right]) => Ok(Value::from(left < right)),
+            (AtMost, [left, right]) => Ok(Value::from(left <= right)),
+            (Greater, [left, right]) => Ok(Value::from(left > right)),
+            (AtLeast, [left, right]) => Ok(Value::from(left >= right)),
+            (In, [value, all]) => Ok(Value::from(contains(all, value))),
+            (InAt, [key, value, all]) => {
+                let holds = matches!(all, Value::Array(_) | Value::Object(_)) && all[key] == *value;
+                Ok(Value::from(holds))
             }
-            (Self::Minus, _, _) => Err("`-` expects two numbers or two sets".to_owned()),
-            (Self::Times, _, _) => Err("`*` expects two numbers".to_owned()),
+            (Union | Intersection, _) => Err(format!("`{}` expects two sets", self.sign())),
+            (Minus, _) => Err("`-` expects two numbers or two sets".to_owned()),
+            (Times, _) => Err("`*` expects two numbers".to_owned()),
+            (_, _) => Err(format!("`{}` has {} operands", self.name(), self.arity())),
         }
+    }
+}
+
+/// As regorus' `in`: nothing is in what is no collection.
+fn contains(all: &Value, value: &Value) -> bool {
+    match all {
+        Value::Array(items) => items.contains(value),
+        Value::Object(members) => members.values().any(|item| item == value),
+        Value::Set(items) => items.contains(value),
+        _ => false,
     }
 }
 
 /// Whether a name is reserved for an operator; a module may not use it.
 pub(super) fn is_taken(name: &str) -> bool {
-    ALL.iter().any(|operator| operator.name() == name)
+    Operator::named(name).is_some()
 }
 
 /// Registers the charged operators in the interpreter.
@@ -98,13 +166,10 @@ pub(super) fn install(engine: &mut Engine) -> Result<(), String> {
         let source = source.clone();
         let charged = move |arguments: Vec<Value>| {
             let applied =
-                made::spend(operator.charge()(&arguments)).and_then(|()| match arguments.as_slice() {
-                    [left, right] => operator.apply(left, right),
-                    _ => Err("an operator has two operands".to_owned()),
-                });
+                made::spend(operator.charge()(&arguments)).and_then(|()| operator.apply(&arguments));
             applied.map_err(|message| source.error(1, 1, &message))
         };
-        let installed = engine.add_extension(operator.name().to_owned(), 2, Box::new(charged));
+        let installed = engine.add_extension(operator.name().to_owned(), operator.arity(), Box::new(charged));
         installed.map_err(|error| error.to_string())?;
     }
     Ok(())
@@ -114,27 +179,27 @@ pub(super) fn install(engine: &mut Engine) -> Result<(), String> {
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Edit {
     Close,
-    /// In place of the operator.
-    Comma,
+    /// In place of the operator, whose length it has.
+    Comma(usize),
     /// Of several calls that begin at one position, the one that ends last is the outermost.
     Open(Reverse<usize>, Operator),
 }
 
-/// The text with calls in place of operators; `None`: it has none.
+/// The text with calls at the sites.
 ///
 /// # Errors
 /// An operator that is not where the parser reported it.
-pub(super) fn as_calls(text: &str, operations: &[Operation]) -> Result<Option<String>, RegoError> {
-    if operations.is_empty() {
-        return Ok(None);
-    }
-    let mut edits = Vec::with_capacity(3 * operations.len());
-    for Operation { operator, whole, left_end } in operations {
-        let sign = sign(text, *left_end).filter(|at| text.as_bytes().get(*at) == Some(&operator.sign()));
-        let Some(sign) = sign.filter(|at| whole.contains(at)) else { return Err(unreadable(whole.clone())) };
+pub(super) fn as_calls(text: &str, sites: &[Site]) -> Result<String, RegoError> {
+    let mut edits = Vec::with_capacity(3 * sites.len());
+    for Site { operator, whole, left_end } in sites {
         edits.push((whole.start, Edit::Open(Reverse(whole.end), *operator)));
-        edits.push((sign, Edit::Comma));
         edits.push((whole.end, Edit::Close));
+        let Some(left_end) = left_end else { continue };
+        let written = operator.sign();
+        let sign =
+            sign(text, *left_end).filter(|at| text.get(*at..).is_some_and(|rest| rest.starts_with(written)));
+        let Some(sign) = sign.filter(|at| whole.contains(at)) else { return Err(unreadable(whole.clone())) };
+        edits.push((sign, Edit::Comma(written.len())));
     }
     edits.sort();
     let (mut calls, mut done) = (String::with_capacity(2 * text.len()), 0);
@@ -144,9 +209,9 @@ pub(super) fn as_calls(text: &str, operations: &[Operation]) -> Result<Option<St
         done = at;
         match edit {
             Edit::Close => calls.push(')'),
-            Edit::Comma => {
+            Edit::Comma(length) => {
                 calls.push(',');
-                done += 1;
+                done += length;
             }
             Edit::Open(_, operator) => {
                 calls.push_str(operator.name());
@@ -155,14 +220,14 @@ pub(super) fn as_calls(text: &str, operations: &[Operation]) -> Result<Option<St
         }
     }
     calls.push_str(text.get(done..).unwrap_or_default());
-    Ok(Some(calls))
+    Ok(calls)
 }
 
-/// The module has an operator that cannot be charged.
+/// The module has work that cannot be charged.
 pub(super) fn unreadable(bytes: Range<usize>) -> RegoError {
-    let message = "the operators `|`, `&`, `-` and `*` of it cannot be told apart";
+    let message = "what it compares and computes cannot be told apart";
     RegoError::new(Fault::Limit, bytes, message)
-        .with_help("put brackets around each, or write them one by one")
+        .with_help("name values by `:=`, compare them by `==`, and put brackets around each operation")
 }
 
 /// The first byte after white space, comments and closing brackets.

@@ -1,14 +1,13 @@
 //! regorus' syntax tree, traversed once: which functions each rule calls, and which documents and rules it
 //! reads.
 //!
-//! The tree's types are regorus' own and unstable (`unstable`): only this file knows their shape.
+//! The tree's types are regorus' own and unstable (`unstable`): only this file and [`super::sites`] know their
+//! shape.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use regorus::unstable::{ArithOp, BinOp, Expr, Literal, Module, Query, Ref, Rule, RuleBody, RuleHead, Span};
-
-use super::operators::{Operation, Operator};
+use regorus::unstable::{Expr, Literal, Module, Query, Ref, Rule, RuleBody, RuleHead, Span};
 
 /// Deepest expression, including chains of operators and selectors.
 const MAX_DEPTH: usize = 64;
@@ -20,8 +19,6 @@ pub(super) struct Tree {
     pub(super) package: Vec<String>,
     pub(super) imports: Vec<Import>,
     pub(super) rules: Vec<RuleOf>,
-    /// Where charged operators are: in bodies, heads and defaults. A default may be a comprehension.
-    pub(super) operations: Vec<Operation>,
     /// Where an expression is deeper than [`MAX_DEPTH`].
     pub(super) too_deep: Option<Range<usize>>,
     /// Where a default is neither constant nor a comprehension.
@@ -88,7 +85,7 @@ pub(super) enum Step {
     Any,
 }
 
-fn bytes(span: &Span) -> Range<usize> {
+pub(super) fn bytes(span: &Span) -> Range<usize> {
     let at = |offset: u32| usize::try_from(offset).unwrap_or(usize::MAX);
     at(span.start)..at(span.end)
 }
@@ -114,7 +111,6 @@ impl Tree {
             let name = path(head).into_iter().next().unwrap_or_default();
             tree.rules.push(RuleOf { name, kind, bytes: bytes(head.span()), uses: walk.uses });
             tree.too_deep = tree.too_deep.take().or(walk.too_deep);
-            tree.operations.append(&mut walk.operations);
             if let Rule::Default { args, value, .. } = &**rule
                 && args.is_empty()
                 && let Some(computed) = computed(value)
@@ -147,7 +143,7 @@ fn path(expr: &Expr) -> Vec<String> {
 }
 
 /// The root of a reference and its selections, with the expression of each one in brackets.
-fn chain(expr: &Expr) -> (&Expr, Vec<(Step, Option<&Expr>)>) {
+pub(super) fn chain(expr: &Expr) -> (&Expr, Vec<(Step, Option<&Expr>)>) {
     let (mut root, mut steps) = (expr, Vec::new());
     loop {
         match root {
@@ -197,23 +193,6 @@ fn computed(value: &Expr) -> Option<&Expr> {
     }
 }
 
-/// The operator of an expression, if it is charged.
-fn operation(expr: &Expr) -> Option<Operation> {
-    let (operator, span, left) = match expr {
-        Expr::BinExpr { op: BinOp::Union, span, lhs, .. } => (Operator::Union, span, lhs),
-        Expr::BinExpr { op: BinOp::Intersection, span, lhs, .. } => (Operator::Intersection, span, lhs),
-        Expr::ArithExpr { op: ArithOp::Sub, span, lhs, .. } => (Operator::Minus, span, lhs),
-        Expr::ArithExpr { op: ArithOp::Mul, span, lhs, .. } => (Operator::Times, span, lhs),
-        _ => return None,
-    };
-    let left_end = match &**left {
-        // regorus' span of `set()` ends behind the token that follows it.
-        Expr::Set { items, span: set, .. } if items.is_empty() => bytes(set).start + "set(".len(),
-        other => bytes(other.span()).end,
-    };
-    Some(Operation { operator, whole: bytes(span), left_end })
-}
-
 fn key(expr: Option<&Ref<Expr>>) -> Key {
     match expr.map(|one| &**one) {
         Some(Expr::Object { fields, .. }) => {
@@ -238,7 +217,6 @@ fn key(expr: Option<&Ref<Expr>>) -> Key {
 #[derive(Default)]
 struct Walk {
     uses: Vec<Use>,
-    operations: Vec<Operation>,
     too_deep: Option<Range<usize>>,
 }
 
@@ -307,7 +285,6 @@ impl Walk {
             return;
         }
         let depth = depth + 1;
-        self.operations.extend(operation(expr));
         match expr {
             Expr::String { .. }
             | Expr::RawString { .. }

@@ -7,6 +7,8 @@ use bailiwick_policy::policy::MAX_MODULE_BYTES;
 
 use super::{Regorus, check};
 
+mod comparisons;
+
 const POD: &str = r#"{"metadata":{"name":"p","labels":{"zone":"a"}},"spec":{"hostname":"h","containers":[{"name":"one","image":"i:latest"},{"name":"two","image":"i:1"}]}}"#;
 
 fn said(text: &str, rule: &str) -> Vec<String> {
