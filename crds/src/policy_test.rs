@@ -312,6 +312,9 @@ pub struct PriorCall {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::scalar::count")]
     pub times: Option<i64>,
+    /// What is decided of it, each time; absent: anything but Deny.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<Effect>,
 }
 
 /// A network connection, outgoing or incoming.

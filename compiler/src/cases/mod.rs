@@ -21,7 +21,7 @@ use bailiwick_policy::cel::Watching;
 use bailiwick_policy::decision::{Decision, Effect};
 use bailiwick_policy::json::Json;
 use bailiwick_policy::policy::{LabelOperator, LabelSelector, Policy, Subject, Unmatched};
-use bailiwick_policy::tool::{LoadedPolicy, Plan, ToolDecision};
+use bailiwick_policy::tool::{CallResult, LoadedPolicy, Plan, ResultInputs, ToolDecision};
 use serde_json::{Value, json};
 
 use crate::policy_test::{
@@ -181,7 +181,7 @@ impl Bench {
         } else if let Some(case) = &case.image {
             self.run_image(case)
         } else if let Some(case) = &case.tool_call {
-            tool_call::refuse_unknown(self.tool_policy()?, case)?;
+            self.refuse_unknown(case)?;
             let policy = self.tool_policy()?;
             let listed = expected.listed.map(|_| tool_call::listed(policy, case)).transpose()?;
             let decision = self.decide(case)?;
@@ -199,13 +199,28 @@ impl Bench {
         }
     }
 
-    /// Rejects a session with a label or an earlier call that no pack knows, since what the case says of it
-    /// would be meaningless.
+    /// Rejects a session with a label or an earlier call that no pack knows, or with an earlier call that is
+    /// not decided as the case says, since what the case says of it would be meaningless.
     ///
     /// # Errors
-    /// The unknown label or call.
+    /// The unknown label or call, or the call that is decided otherwise.
     pub fn refuse_unknown(&self, case: &ToolCallCase) -> Result<(), String> {
-        tool_call::refuse_unknown(self.tool_policy()?, case)
+        tool_call::refuse_unknown(self.tool_policy()?, case)?;
+        tool_call::refuse_unexpected(self.tool_policy()?, case)
+    }
+
+    /// What the decision on a case's result reads, and the result, once its call is decided and every approver
+    /// that is needed agreed. The outer `None`: the call is not allowed; the inner one: no rule is about its
+    /// result.
+    ///
+    /// # Errors
+    /// Why the result cannot be judged.
+    pub fn result_inputs(
+        &self,
+        case: &ToolCallCase,
+        decision: &ToolDecision,
+    ) -> Result<Option<Option<(ResultInputs, CallResult)>>, String> {
+        tool_call::result_inputs(self.tool_policy()?, case, decision)
     }
 
     /// Decides the call of a case, after the session that it describes.

@@ -60,6 +60,20 @@ pub(super) fn judged_once_approved(
     Ok(Some((permit.get().plan().clone(), happened)))
 }
 
+/// What the decision on a case's result reads, once its call is decided and every approver that is needed
+/// agreed. The outer `None`: the call is not allowed; the inner one: no rule is about its result.
+pub(super) fn result_inputs(
+    policy: &LoadedPolicy,
+    case: &ToolCallCase,
+    decision: &ToolDecision,
+) -> Result<Option<Option<(ResultInputs, CallResult)>>, String> {
+    let (stage, approved) = settled(policy, case, decision)?;
+    let Effect::Allow(permit) = &approved.as_ref().unwrap_or(decision).effect else { return Ok(None) };
+    let result = call_result(&case.result.clone().unwrap_or_default())?;
+    let inputs = ResultInputs::of(policy, permit.get().call(), &stage.state, stage.now_ms);
+    Ok(Some(inputs.map(|inputs| (inputs, result))))
+}
+
 /// What is delivered of a result, in a session that admitted its call.
 fn delivered(
     stage: &Stage<'_>,
@@ -201,6 +215,15 @@ pub(super) fn refuse_unknown(policy: &LoadedPolicy, case: &ToolCallCase) -> Resu
     }
 }
 
+/// Rejects a session of which an earlier call is decided otherwise than the case says: then the session is not
+/// the one that the case is about. When two policies are compared, that is a difference like any other.
+pub(super) fn refuse_unexpected(policy: &LoadedPolicy, case: &ToolCallCase) -> Result<(), String> {
+    if case.session.as_ref().is_none_or(|session| session.before.is_empty()) {
+        return Ok(());
+    }
+    staged(policy, case)?.unexpected.map_or(Ok(()), Err)
+}
+
 /// Whether the tool of a case is listed for its subject; the inner `Err` says what hides it.
 pub(super) fn listed(policy: &LoadedPolicy, case: &ToolCallCase) -> Result<Result<(), String>, String> {
     let stage = staged(policy, case)?;
@@ -225,19 +248,45 @@ fn staged<'p>(policy: &'p LoadedPolicy, case: &ToolCallCase) -> Result<Stage<'p>
     };
     let subject = case.subject.as_ref().map(subject).unwrap_or_default();
     let session = case.session.clone().unwrap_or_default();
-    let mut stage = Stage { policy, subject, state: State::default(), now_ms };
+    let mut stage = Stage { policy, subject, state: State::default(), now_ms, unexpected: None };
     stage.begin(&session)?;
-    let repeated = session.before.iter().flat_map(|call| {
+    let repeated = session.before.iter().enumerate().flat_map(|(entry, call)| {
         let times = usize::try_from(call.times.unwrap_or(1)).unwrap_or_default();
-        std::iter::repeat_n(call, times.min(MAX_BEFORE + 1))
+        (0..times.min(MAX_BEFORE + 1)).map(move |time| (entry, call, time))
     });
-    for (index, call) in repeated.enumerate() {
+    for (index, (entry, call, time)) in repeated.enumerate() {
         if index >= MAX_BEFORE {
             return Err(format!("a case may make at most {MAX_BEFORE} calls before its own"));
         }
-        stage.make(call, index)?;
+        let decision = stage.make(call, index)?;
+        if stage.unexpected.is_none() {
+            stage.unexpected = unexpected(call, &decision).map(|what| {
+                let time = if call.times.is_some() { format!(", time {}", time + 1) } else { String::new() };
+                format!("`session.before[{entry}]` (`{}`{time}) {what}", call.tool)
+            });
+        }
     }
     Ok(stage)
+}
+
+/// What is decided of an earlier call and not what the case says of it, and how to say it.
+fn unexpected(call: &PriorCall, decision: &ToolDecision) -> Option<String> {
+    let happened = happened(decision);
+    let effect = happened.effect?;
+    match call.effect {
+        Some(expected) if expected == effect => None,
+        Some(expected) => {
+            Some(format!("was to be {}, and is {}: correct its `effect`", expected.as_str(), effect.as_str()))
+        }
+        None if effect == Expected::Deny => {
+            let by = happened.rules.first().map(|rule| format!(" by {rule}")).unwrap_or_default();
+            let why = happened.messages.first().map(|said| format!(" ({said})")).unwrap_or_default();
+            Some(format!(
+                "is denied{by}{why}, so it leaves nothing in the session: write `effect: Deny` there if that is meant"
+            ))
+        }
+        None => None,
+    }
 }
 
 fn subject(case: &CaseSubject) -> Subject {
@@ -257,6 +306,8 @@ struct Stage<'p> {
     subject: Subject,
     state: State,
     now_ms: u64,
+    /// The first earlier call that is not decided as the case says.
+    unexpected: Option<String>,
 }
 
 impl Stage<'_> {
@@ -278,21 +329,22 @@ impl Stage<'_> {
     }
 
     /// A call that was made before. It counts if it is admitted; of a budget it uses only its own share.
-    fn make(&mut self, call: &PriorCall, index: usize) -> Result<(), String> {
+    fn make(&mut self, call: &PriorCall, index: usize) -> Result<ToolDecision, String> {
         let id = format!("before-{index}");
         let decision = self.decide(&id, &call.tool, call.args.as_ref(), None)?;
         self.apply(&decision.delta)?;
-        match decision.effect {
+        match &decision.effect {
             Effect::Allow(_) => {
                 let settled = State::settle(SESSION, &id, Some(Usage::default()), self.now_ms);
-                self.apply(&settled)
+                self.apply(&settled)?;
             }
-            Effect::Deny(_) => Ok(()),
+            Effect::Deny(_) => {}
             Effect::Ask(_) => {
                 let withdrawn = State::withdraw(SESSION, &id, self.now_ms);
-                self.apply(&withdrawn)
+                self.apply(&withdrawn)?;
             }
         }
+        Ok(decision)
     }
 
     /// A session with the age, calls, counters and budgets that the case specifies.

@@ -1,4 +1,5 @@
-//! `bailiwick explain --call`: a tool call, decided by the code that decides it in the executor.
+//! `bailiwick explain --call`: a tool call, decided by the code that decides it in the executor; with a
+//! `result`, what the caller gets of it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,8 +11,8 @@ use bailiwick_compiler::yaml::{Limits, SourceMap};
 use bailiwick_policy::cel::Watching;
 use bailiwick_policy::policy::tools::Mode;
 use bailiwick_policy::tool::{
-    DecisionInputs, DecisionRecord, Denial, EffectRecord, LoadedPolicy, RuleExpression, RuleKind,
-    RuleOutcome, RuleReport, WatchedRule,
+    CallResult, DecisionInputs, DecisionRecord, Denial, Effect, EffectRecord, LoadedPolicy, ResultEffect,
+    ResultInputs, RuleExpression, RuleKind, RuleOutcome, RuleReport, ToolDecision, WatchedRule,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -25,17 +26,68 @@ use crate::outcome::Outcome;
 
 pub(super) fn run(call: &str, effective: &Effective, format: Format) -> Result<Outcome> {
     let case: ToolCallCase = serde_json::from_value(read(call)?).context(
-        "the call is not what `toolCall` of a PolicyTest is: `tool`, `args`, `subject`, `session`, `now`",
+        "the call is not what `toolCall` of a PolicyTest is: `tool`, `args`, `subject`, `session`, `now`, `result`",
     )?;
-    if case.result.is_some() {
-        bail!(
-            "a `result` is not taken apart; explain the call without it, and let `bailiwick test` judge the result, or `bailiwick replay` a recorded one"
-        );
-    }
     let bench = Bench::new(effective.policy().clone(), Watching::Off);
     bench.refuse_unknown(&case).map_err(|error| anyhow!(error))?;
-    let inputs = bench.decide(&case).map_err(|error| anyhow!(error))?.inputs;
-    explanation(effective, &inputs)?.0.print(format)
+    let decision = bench.decide(&case).map_err(|error| anyhow!(error))?;
+    if case.result.is_none() {
+        return explanation(effective, &decision.inputs)?.0.print(format);
+    }
+    match bench.result_inputs(&case, &decision).map_err(|error| anyhow!(error))? {
+        Some(inputs) => of_result(effective, &decision, inputs)?.print(format),
+        None => {
+            let note = "the call is not allowed, so it has no result".to_owned();
+            explanation(effective, &decision.inputs)?.0.with_notes(vec![note]).print(format)
+        }
+    }
+}
+
+/// Takes apart what the caller gets of a result.
+fn of_result(
+    effective: &Effective,
+    decision: &ToolDecision,
+    inputs: Option<(ResultInputs, CallResult)>,
+) -> Result<Explanation> {
+    let about = format!("the result of {}", decision.call().tool());
+    let mut notes = Vec::new();
+    if matches!(decision.effect, Effect::Ask(_)) {
+        notes.push("people approved the call".to_owned());
+    }
+    let Some((inputs, result)) = inputs else {
+        return Ok(Explanation::new(effective, about, Verdict::Delivered).with_notes(notes));
+    };
+    let (policy, digest) = (effective.policy().clone(), effective.bundle.digest.clone());
+    let traced = LoadedPolicy::tracing(policy, digest)?;
+    let judged = inputs.decide(&traced, &result);
+    let (verdict, because) = match &judged.effect {
+        ResultEffect::Withhold(denial) => (Verdict::Withheld, vec![denied(denial)]),
+        ResultEffect::Deliver(redactions) => {
+            let redacted = [
+                ("standard output", &redactions.stdout),
+                ("standard error", &redactions.stderr),
+                ("the content", &redactions.content),
+            ];
+            let told = |(what, text): (&str, &Option<String>)| {
+                text.as_ref().map(|text| format!("{what} becomes {text:?}"))
+            };
+            notes.extend(redacted.into_iter().filter_map(told));
+            (Verdict::Delivered, Vec::new())
+        }
+    };
+    notes.extend(judged.added.iter().map(|label| format!("the session gains the label {label}")));
+    let decides = |report: &RuleReport| match &judged.effect {
+        ResultEffect::Withhold(denial) => is_of(denial, report),
+        ResultEffect::Deliver(_) => {
+            report.kind == RuleKind::Redact
+                && report.outcome == RuleOutcome::Applied
+                && report.mode == Mode::Enforce
+        }
+    };
+    Ok(Explanation::new(effective, about, verdict)
+        .because(because)
+        .with_rules(rules(effective, &traced, &judged.rules, &decides))
+        .with_notes(notes))
 }
 
 /// A YAML or JSON document, inline or in a file.
@@ -78,7 +130,7 @@ pub(super) fn explanation(
     let explanation = Explanation::new(effective, inputs.call.tool().to_owned(), verdict)
         .because(because)
         .with_facts(record.facts.clone())
-        .with_rules(rules(effective, &traced, &record));
+        .with_rules(rules(effective, &traced, &record.rules, &|report| decides(&record, report)));
     Ok((explanation, record))
 }
 
@@ -94,13 +146,18 @@ fn denied(denial: &Denial) -> Because {
 }
 
 /// Every rule that was evaluated: those that took part, and those whose condition is false.
-fn rules(effective: &Effective, traced: &LoadedPolicy, record: &DecisionRecord) -> Vec<Rule> {
+fn rules(
+    effective: &Effective,
+    traced: &LoadedPolicy,
+    reports: &[RuleReport],
+    decides: &dyn Fn(&RuleReport) -> bool,
+) -> Vec<Rule> {
     let expressions: BTreeMap<_, _> = traced.traced().collect();
     let mut all = Vec::new();
     for (at_layer, layer) in effective.policy().tools.iter().enumerate() {
         let pack = effective.label(layer.pack);
         for (at_rule, rule) in layer.rules.iter().enumerate() {
-            let report = record.rules.iter().find(|report| report.pack == pack && report.rule == rule.name);
+            let report = reports.iter().find(|report| report.pack == pack && report.rule == rule.name);
             let mut said = Rule::at(effective, &pack, &rule.name, &rule.at);
             for (expression, cel, field) in [
                 (RuleExpression::When, &rule.when, "when"),
@@ -120,7 +177,7 @@ fn rules(effective: &Effective, traced: &LoadedPolicy, record: &DecisionRecord) 
             }
             said.kind = word(&rule.effect);
             said.outcome = report.map_or_else(|| "its condition is false".to_owned(), outcome);
-            said.decides = report.is_some_and(|report| decides(record, report));
+            said.decides = report.is_some_and(decides);
             all.push(said);
         }
     }
@@ -143,9 +200,7 @@ fn outcome(report: &RuleReport) -> String {
 fn decides(record: &DecisionRecord, report: &RuleReport) -> bool {
     let applied = report.outcome == RuleOutcome::Applied && report.mode == Mode::Enforce;
     match &record.effect {
-        EffectRecord::Deny(denial) => {
-            denial.pack.as_deref() == Some(&report.pack) && denial.rule.as_deref() == Some(&report.rule)
-        }
+        EffectRecord::Deny(denial) => is_of(denial, report),
         EffectRecord::Allow => applied && report.kind.is_grant(),
         EffectRecord::Ask(_) => {
             // An `allow` of the same pack beats its `ask`.
@@ -163,6 +218,10 @@ fn decides(record: &DecisionRecord, report: &RuleReport) -> bool {
                 }
         }
     }
+}
+
+fn is_of(denial: &Denial, report: &RuleReport) -> bool {
+    denial.pack.as_deref() == Some(&report.pack) && denial.rule.as_deref() == Some(&report.rule)
 }
 
 /// The word for a value in packs and bundles; for a value with members, the name of the first.

@@ -42,6 +42,10 @@ pub(super) enum Verdict {
     Allow,
     Deny,
     Ask,
+    /// Of a result: the caller gets it, perhaps redacted.
+    Delivered,
+    /// Of a result: the caller gets none of it.
+    Withheld,
 }
 
 impl Verdict {
@@ -50,6 +54,8 @@ impl Verdict {
             Self::Allow => "allowed",
             Self::Deny => "denied",
             Self::Ask => "people are asked",
+            Self::Delivered => "delivered",
+            Self::Withheld => "withheld",
         }
     }
 }
@@ -166,6 +172,11 @@ impl Explanation {
         self
     }
 
+    pub(super) fn with_notes(mut self, notes: Vec<String>) -> Self {
+        self.notes.extend(notes);
+        self
+    }
+
     pub(super) fn with_record(mut self, record: Recorded, notes: Vec<String>) -> Self {
         self.record = Some(record);
         self.notes.extend(notes);
@@ -179,8 +190,8 @@ impl Explanation {
             Format::Human => self.show(),
         }
         Ok(match self.verdict {
-            Verdict::Allow => Outcome::Holds,
-            Verdict::Deny | Verdict::Ask => Outcome::Denied,
+            Verdict::Allow | Verdict::Delivered => Outcome::Holds,
+            Verdict::Deny | Verdict::Ask | Verdict::Withheld => Outcome::Denied,
         })
     }
 

@@ -49,10 +49,7 @@ impl Suite {
     /// Reads a pack and its tests, or says why none could be run. If a test file is invalid, its findings
     /// have been printed.
     pub(super) fn read(path: &Path, options: &PackOptions) -> Result<Result<Self, String>> {
-        // For a pack that is one file, they are next to it.
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let beside = if path.is_file() { parent.unwrap_or(Path::new(".")) } else { path };
-        let folder = beside.join("tests");
+        let (beside, folder) = (beside(path), folder(path));
         if !folder.is_dir() {
             // A path that leads nowhere is not a pack at all.
             files::read_pack(path)?;
@@ -111,6 +108,17 @@ impl Suite {
         }
         Ok(Some(policies))
     }
+}
+
+/// Where a pack and its tests are; for a pack that is one file, the folder of the file.
+fn beside(path: &Path) -> &Path {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if path.is_file() { parent.unwrap_or(Path::new(".")) } else { path }
+}
+
+/// The folder of a pack's tests.
+pub(super) fn folder(path: &Path) -> PathBuf {
+    beside(path).join("tests")
 }
 
 /// Reports that a pack cannot be tested, and returns why.

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::Result;
 
 use super::once;
+use super::suite::folder;
 use crate::args::TestOptions;
 use crate::outcome::Outcome;
 use crate::plain::plain;
@@ -42,11 +43,15 @@ pub(super) fn run(options: &TestOptions) -> Result<Outcome> {
 fn look(options: &TestOptions) -> Seen {
     let ours: Vec<PathBuf> =
         options.reports.each().filter_map(|(_, file)| file?.canonicalize().ok()).collect();
-    let folders = options.packs.packs.iter().chain(&options.packs.library);
+    // The tests of a pack that is one file are next to it.
+    let tests = options.packs.packs.iter().filter(|pack| pack.is_file()).map(|pack| folder(pack));
+    let schemas = options.packs.schemas.iter().cloned();
+    let given = options.packs.packs.iter().chain(&options.packs.library).cloned();
+    let folders = given.chain(schemas).chain(tests);
     let mut seen = Seen::new();
     for folder in folders {
         // A path that is gone, or is a single file, is checked itself.
-        let below = files::list(folder).unwrap_or_default();
+        let below = files::list(&folder).unwrap_or_default();
         for path in below.into_iter().map(|path| folder.join(path)).chain([folder.clone()]) {
             if let Ok(about) = std::fs::metadata(&path) {
                 if about.is_file() && path.canonicalize().is_ok_and(|path| ours.contains(&path)) {

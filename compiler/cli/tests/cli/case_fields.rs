@@ -204,6 +204,20 @@ fn subject(rule: &str, subject: &str) -> String {
     denied_by(rule, &format!(", subject: {{{subject}}}"))
 }
 
+/// A call whose case says how it is decided is held to that each time.
+#[test]
+fn calls_before_are_decided_as_the_case_says() {
+    twins(
+        CALLS,
+        &after(
+            "rate",
+            "before: [{tool: files.read, times: 2, effect: Allow}, {tool: files.read, effect: Deny}]",
+        ),
+        &after("rate", "before: [{tool: files.read, times: 3, effect: Allow}]"),
+        "`session.before[0]` (`files.read`, time 3) was to be Allow, and is Deny: correct its `effect`",
+    );
+}
+
 fn after(rule: &str, session: &str) -> String {
     denied_by(rule, &format!(", session: {{{session}}}"))
 }
@@ -328,7 +342,11 @@ fields! {
         after("rate", "before: [{tool: files.read, times: 2}]"), after("rate", "before: [{tool: files.list, times: 2}]") => "was Allow";
     calls_before_have_arguments: ["spec.cases[].toolCall.session.before[].args"], CALLS,
         after("rate", "before: [{tool: files.read, args: {file: a}, times: 2}]"),
-        after("rate", "before: [{tool: files.read, args: {file: secret}, times: 2}]") => "was Allow";
+        after("rate", "before: [{tool: files.read, args: {file: secret}, times: 2, effect: Deny}]") => "was Allow";
+    calls_before_have_an_effect: ["spec.cases[].toolCall.session.before[].effect"], CALLS,
+        after("rate", "before: [{tool: files.read, args: {file: secret}, effect: Deny}, {tool: files.read, times: 2}]"),
+        after("rate", "before: [{tool: files.read, times: 2}, {tool: files.read, args: {file: secret}}]")
+            => "`session.before[1]` (`files.read`) is denied by";
     calls_before_are_repeated: ["spec.cases[].toolCall.session.before[].times"], CALLS,
         after("rate", "before: [{tool: files.read, times: 2}]"), after("rate", "before: [{tool: files.read, times: 1}]") => "was Allow";
     calls_have_a_time: ["spec.cases[].toolCall.now"], CALLS,

@@ -57,6 +57,53 @@ fn a_call_shows_every_part_with_its_value_and_the_rule_that_decides() {
     assert!(said["rules"].as_array().expect("rules").iter().all(|rule| rule["rule"] != "run-python"));
 }
 
+const RESULTS: &str = r#"apiVersion: bailiwick.dev/v1alpha1
+kind: PolicyPack
+metadata: {name: results-1.0.0}
+spec:
+  pack: results
+  version: 1.0.0
+  subjects: {namespaces: {selector: {matchLabels: {zone: agents}}}, unmatched: Deny}
+  pools: [{name: warm, backend: Native, runtimeClass: runc, podSecurity: {level: Baseline, version: v1.36}, userNamespace: Required, cgroup: Writable, resources: {cpus: '2', memory: 1Gi}}]
+  sandboxes:
+  - {name: shell, pool: warm, filesystem: {readOnly: [/usr, /bin], writable: [{path: /tmp, size: 1Mi}]}, syscalls: {profile: Shell}, limits: {wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}}
+  tools:
+    definitions:
+    - {name: files.list, input: {type: object, additionalProperties: false, properties: {}}, run: {sandbox: shell, argv: [{value: /bin/ls}]}}
+    rules:
+    - {name: closed, tools: [files.list], when: "subject.agent == 'mallory'", deny: {}}
+    - {name: open, tools: [files.list], allow: {}}
+    - {name: keys, tools: [files.list], phase: Result, transform: {result: "{'stdout': result.stdout.replace('key', '***')}"}}
+    - {name: failed, tools: [files.list], phase: Result, when: "result.exitCode == 7", deny: {reason: it failed}}
+"#;
+
+/// What `bailiwick test` says of a result, with the values of the rules about it.
+#[test]
+fn a_result_shows_what_the_caller_gets_and_why() {
+    let stage = Stage::new();
+    stage.write("results/pack.yaml", RESULTS);
+    let of = |rest: &str| {
+        explained(&stage, &["--call", &format!("{{tool: files.list, args: {{}}, {rest}}}"), "results"])
+    };
+    let (code, said) = of("result: {stdout: a key}");
+    assert_eq!((code, &said["verdict"]), (Some(0), &Value::from("Delivered")), "{said:#}");
+    assert_eq!(said["about"], "the result of files.list");
+    assert_eq!(said["notes"][0], "standard output becomes \"a ***\"");
+    assert_eq!(rule(&said, "keys")["decides"], true);
+    assert_eq!(rule(&said, "failed")["outcome"], "its condition is false");
+    assert!(said["rules"].as_array().expect("rules").iter().all(|rule| rule["rule"] != "open"), "{said:#}");
+    let (code, said) = of("result: {stdout: a key, exitCode: 7}");
+    assert_eq!((code, &said["verdict"]), (Some(4), &Value::from("Withheld")), "{said:#}");
+    assert_eq!(said["because"][0]["rule"], "failed");
+    let truth = serde_json::json!([{"value": {"type": "bool", "text": "true"}}]);
+    assert_eq!(values(rule(&said, "failed"), "result.exitCode == 7"), truth);
+    assert_eq!(rule(&said, "failed")["decides"], true);
+    // A call that is not allowed has no result.
+    let (code, said) = of("subject: {agent: mallory}, result: {stdout: x}");
+    assert_eq!((code, &said["verdict"]), (Some(4), &Value::from("Deny")), "{said:#}");
+    assert_eq!(said["notes"][0], "the call is not allowed, so it has no result");
+}
+
 /// Each part is where the output says it is.
 #[test]
 fn the_place_of_a_part_is_where_its_text_is() {
@@ -236,16 +283,20 @@ fn what_is_no_decision_is_not_explained() {
         (&["--review", "nowhere.yaml", PACK], "cannot open"),
         (&["--call", "{tool: x}"], "required"),
         (
-            &["--call", "{tool: shell.exec, args: {command: ls}, result: {stdout: x}}", PACK],
-            "a `result` is not",
-        ),
-        (
             &["--call", "{tool: shell.exec, args: {command: ls}, session: {labels: [nowhere]}}", PACK],
             "no pack has a label `nowhere`",
         ),
         (
             &["--call", "{tool: shell.exec, args: {command: ls}, session: {before: [{tool: other}]}}", PACK],
             "defines `other`",
+        ),
+        (
+            &[
+                "--call",
+                "{tool: shell.exec, args: {command: ls}, session: {before: [{tool: shell.exec, args: {command: git push -f}}]}}",
+                PACK,
+            ],
+            "`session.before[0]` (`shell.exec`) is denied by restricted-agent@0.2.0/no-forced-push",
         ),
     ] {
         let output = run(args);

@@ -198,10 +198,19 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn a_change_runs_the_tests_again() {
+    watched("packs/small");
+}
+
+#[test]
+fn a_change_runs_the_tests_next_to_a_file_again() {
+    watched("packs/small/pack.yaml");
+}
+
+fn watched(pack: &str) {
     let stage = Stage::new();
     small(&stage, &[call("other", "ls", "{effect: Allow}")]);
     let mut child = Command::new(env!("CARGO_BIN_EXE_bailiwick"))
-        .args(["test", "--watch", "packs/small", "--format", "human"])
+        .args(["test", "--watch", pack, "--format", "human"])
         // A report among the watched files does not count as a change.
         .args(["--format", "junit", "--output", "packs/small/tests.xml"])
         .current_dir(stage.path("."))

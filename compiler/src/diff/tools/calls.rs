@@ -211,7 +211,8 @@ impl<'p> Calls<'p> {
             for way in granted(rules) {
                 let mut call = self.call(&way);
                 let times = i64::try_from(times).ok();
-                let before = PriorCall { tool: call.tool.clone(), args: call.args.clone(), times };
+                let before =
+                    PriorCall { tool: call.tool.clone(), args: call.args.clone(), times, effect: None };
                 let session = call.session.get_or_insert_with(CaseSession::default);
                 session.before.push(before);
                 self.add(call);
