@@ -6,21 +6,34 @@ use std::borrow::Cow;
 use crate::damage::DamageKind;
 use crate::hash::Hash;
 use crate::record::{Kind, Record, sum_holds};
-use crate::scan::{Members, members};
+use crate::scan::members;
 use crate::tip::Step;
 
 /// A whole line that is a record by itself.
 #[derive(Debug)]
-pub(crate) struct Seen<'l> {
+pub(crate) struct Seen {
     pub(crate) kind: Kind,
     pub(crate) seq: u64,
     pub(crate) group: u64,
     pub(crate) prev: Hash,
     /// Number of the intent that it ends.
     intent: Option<u64>,
-    members: Members<'l>,
+    /// What is stored next to the log of each of [`VALUES`].
+    stored: [Option<Stored>; VALUES.len()],
     /// The record, if it is a control record or continues another segment.
     pub(crate) control: Option<Box<Record>>,
+}
+
+/// The members that hold values.
+const VALUES: [&str; 4] = ["arguments", "facts", "reason", "result"];
+
+/// Where a value is, if not in the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stored {
+    /// In an opening, which may be gone, of this commitment.
+    Opening(Hash),
+    /// In the blob of this name.
+    Blob(Hash),
 }
 
 /// What a member holds.
@@ -49,32 +62,32 @@ impl Form {
         match self {
             Self::Text => text.starts_with('"'),
             Self::Number => text.parse::<u64>().is_ok(),
-            Self::Held => text == "\"dropped\"" || held(text).is_some(),
+            Self::Held => held(text).is_some(),
             Self::Any => true,
             Self::Object => text.starts_with('{'),
         }
     }
 }
 
-/// How a value is held, and the text of its holder; `None` if it has no such form.
-fn held(text: &str) -> Option<(&str, &str)> {
+/// How a value is held: where it is stored, if anywhere. `None`: in no form that there is.
+fn held(text: &str) -> Option<Option<Stored>> {
     // The form that writers produce, almost always.
     let written = text.strip_prefix("{\"commitment\":").and_then(|rest| rest.strip_suffix('}'));
-    if let Some(hash) = written.filter(|hash| hash.len() == 66) {
-        return is_hash(hash).then_some(("commitment", hash));
+    if let Some(commitment) = written.filter(|hash| hash.len() == 66) {
+        return hash(commitment).map(|hash| Some(Stored::Opening(hash)));
+    }
+    if text == "\"dropped\"" {
+        return Some(None);
     }
     match members(text.as_bytes()).ok()?.as_slice() {
-        [("plain", value)] => Some(("plain", value)),
-        [(form @ ("commitment" | "blob"), hash)] if is_hash(hash) => Some((form, hash)),
+        [("plain", _)] => Some(None),
+        [("commitment", text)] => hash(text).map(|hash| Some(Stored::Opening(hash))),
+        [("blob", text)] => hash(text).map(|hash| Some(Stored::Blob(hash))),
         _ => None,
     }
 }
 
-/// Whether a text is 64 hexadecimal digits in quotes.
-fn is_hash(text: &str) -> bool {
-    hash(text).is_some()
-}
-
+/// 64 hexadecimal digits in quotes.
 fn hash(text: &str) -> Option<Hash> {
     text.strip_prefix('"')?.strip_suffix('"')?.parse().ok()
 }
@@ -99,9 +112,9 @@ fn kind_of(text: &str) -> Option<Kind> {
     })
 }
 
-impl<'l> Seen<'l> {
+impl Seen {
     /// Reads a line without its line feed.
-    pub(crate) fn read(line: &'l [u8]) -> Result<Self, DamageKind> {
+    pub(crate) fn read(line: &[u8]) -> Result<Self, DamageKind> {
         if !sum_holds(line) {
             return Err(DamageKind::Line("its sum does not hold"));
         }
@@ -119,12 +132,20 @@ impl<'l> Seen<'l> {
         let kind = kind_of(kind).ok_or_else(|| wrong("no record is of its kind"))?;
         let is_control =
             matches!(kind, Kind::Genesis | Kind::Key | Kind::Checkpoint | Kind::Recovered | Kind::Seal);
-        let mut intent = None;
+        let (mut intent, mut stored) = (None, [None; VALUES.len()]);
         for (name, text) in body {
+            let unknown = || DamageKind::Record(format!("`{name}` is unknown or holds something else"));
             match form(name) {
                 None if is_control => {}
+                Some(Form::Held) => {
+                    let held = held(text).ok_or_else(unknown)?;
+                    let place = stored.iter_mut().zip(VALUES).find(|(_, value)| value == name);
+                    if let Some((place, _)) = place {
+                        *place = held;
+                    }
+                }
                 Some(form) if form.is_met(text) => {}
-                _ => return Err(DamageKind::Record(format!("`{name}` is unknown or holds something else"))),
+                _ => return Err(unknown()),
             }
             if *name == "intent" {
                 intent = text.parse().ok();
@@ -138,28 +159,12 @@ impl<'l> Seen<'l> {
         if (kind == Kind::Result) != intent.is_some() {
             return Err(wrong("a result names its intent, and nothing else does"));
         }
-        Ok(Self { kind, seq, group, prev, intent, members, control: control.map(Box::new) })
+        Ok(Self { kind, seq, group, prev, intent, stored, control: control.map(Box::new) })
     }
 
-    /// The commitment that a field holds.
-    pub(crate) fn commitment(&self, field: &str) -> Option<Hash> {
-        self.hash_of(field, "commitment")
-    }
-
-    /// Name of the blob that a field holds.
-    pub(crate) fn blob(&self, field: &str) -> Option<Hash> {
-        self.hash_of(field, "blob")
-    }
-
-    fn hash_of(&self, field: &str, form: &str) -> Option<Hash> {
-        let (_, text) = self.members.iter().find(|(name, _)| *name == field)?;
-        if !text.starts_with('{') || text.starts_with("{\"plain\":") {
-            return None;
-        }
-        match held(text) {
-            Some((found, text)) if found == form => hash(text),
-            _ => None,
-        }
+    /// The members whose values are stored next to the log, and where.
+    pub(crate) fn stored(&self) -> impl Iterator<Item = (&'static str, Stored)> {
+        VALUES.into_iter().zip(self.stored).filter_map(|(field, stored)| Some((field, stored?)))
     }
 
     /// The part of it that moves the tip.

@@ -51,7 +51,7 @@ pub(crate) struct Finish {
 
 /// A good record, its position, and its line.
 pub(crate) struct Good<'r> {
-    pub(crate) seen: &'r Seen<'r>,
+    pub(crate) seen: &'r Seen,
     pub(crate) line: &'r [u8],
     pub(crate) at: Position,
 }
@@ -181,7 +181,7 @@ pub(crate) fn stream(
     Ok(finish)
 }
 
-fn accept<'l>(tip: &mut Tip, line: &'l [u8], segment: &Segment) -> Result<Seen<'l>, DamageKind> {
+fn accept(tip: &mut Tip, line: &[u8], segment: &Segment) -> Result<Seen, DamageKind> {
     let (chain, is_first) = (tip.chain, segment.offset == 0 && tip.seq > 0);
     let seen = tip.accept(line)?;
     match seen.control.as_ref().and_then(|record| record.continues.as_ref()) {

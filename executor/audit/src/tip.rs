@@ -93,7 +93,7 @@ impl Tip {
     }
 
     /// Judges the next line (without its line feed) and advances past it.
-    pub(crate) fn accept<'l>(&mut self, line: &'l [u8]) -> Result<Seen<'l>, DamageKind> {
+    pub(crate) fn accept(&mut self, line: &[u8]) -> Result<Seen, DamageKind> {
         let seen = Seen::read(line)?;
         if seen.seq != self.seq {
             return Err(DamageKind::Sequence { found: seen.seq });
