@@ -14,44 +14,68 @@ use serde_json::{Number, Value};
 /// # Errors
 /// What `serde_json` cannot represent: maps whose keys are not strings.
 pub fn to_vec<T: Serialize>(value: &T) -> Result<Vec<u8>, serde_json::Error> {
-    let value = serde_json::to_value(value)?;
-    let mut out = String::new();
-    write(&value, &mut out)?;
-    Ok(out.into_bytes())
+    text_of(&serde_json::to_value(value)?)
 }
 
-fn write(value: &Value, out: &mut String) -> Result<(), serde_json::Error> {
+/// The canonical text of a value that is JSON already: nothing is copied first.
+///
+/// # Errors
+/// None that is known: every JSON value has a text.
+pub fn text_of(value: &Value) -> Result<Vec<u8>, serde_json::Error> {
+    // As much as most arguments take.
+    let mut out = Vec::with_capacity(128);
+    write(value, &mut out)?;
+    Ok(out)
+}
+
+fn write(value: &Value, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
     match value {
-        Value::Null => out.push_str("null"),
-        Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-        Value::Number(number) => out.push_str(&number_text(number)),
+        Value::Null => out.extend_from_slice(b"null"),
+        Value::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
+        Value::Number(number) => out.extend_from_slice(number_text(number).as_bytes()),
         // serde_json escapes as ECMAScript's `JSON.stringify` does.
-        Value::String(text) => out.push_str(&serde_json::to_string(text)?),
+        Value::String(text) => serde_json::to_writer(&mut *out, text)?,
         Value::Array(items) => {
-            out.push('[');
+            out.push(b'[');
             for (position, item) in items.iter().enumerate() {
                 if position > 0 {
-                    out.push(',');
+                    out.push(b',');
                 }
                 write(item, out)?;
             }
-            out.push(']');
+            out.push(b']');
+        }
+        // The map has them in the order of UTF-8, which differs from that of UTF-16 only beyond U+FFFF.
+        Value::Object(members) if members.keys().is_sorted_by(|left, right| !is_after(left, right)) => {
+            write_members(members.iter(), out)?;
         }
         Value::Object(members) => {
             let mut members: Vec<_> = members.iter().collect();
             members.sort_by(|(left, _), (right, _)| left.encode_utf16().cmp(right.encode_utf16()));
-            out.push('{');
-            for (position, (name, member)) in members.into_iter().enumerate() {
-                if position > 0 {
-                    out.push(',');
-                }
-                out.push_str(&serde_json::to_string(name)?);
-                out.push(':');
-                write(member, out)?;
-            }
-            out.push('}');
+            write_members(members.into_iter(), out)?;
         }
     }
+    Ok(())
+}
+
+fn is_after(left: &str, right: &str) -> bool {
+    left.encode_utf16().gt(right.encode_utf16())
+}
+
+fn write_members<'v>(
+    members: impl Iterator<Item = (&'v String, &'v Value)>,
+    out: &mut Vec<u8>,
+) -> Result<(), serde_json::Error> {
+    out.push(b'{');
+    for (position, (name, member)) in members.enumerate() {
+        if position > 0 {
+            out.push(b',');
+        }
+        serde_json::to_writer(&mut *out, name)?;
+        out.push(b':');
+        write(member, out)?;
+    }
+    out.push(b'}');
     Ok(())
 }
 

@@ -117,7 +117,7 @@ impl Attendant {
         // Openings whose flush fails now, or failed before so that they are only in memory, are tried once
         // more. If that fails too, a reader of the log finds a value that can no longer be shown.
         let _ = flush(&unflushed);
-        drop(queue.with_log_within(END_WAIT, |log| log.disclosures.mend(&log.dir)));
+        drop(queue.with_log_until(Some(Instant::now() + END_WAIT), |log| log.disclosures.mend(&log.dir)));
     }
 }
 

@@ -15,7 +15,7 @@ use crate::health::{AppendError, Health};
 use crate::record::{Kind, line_bound};
 use crate::segment::Segment;
 use crate::tip::{Ending, MAX_GROUP_RECORDS};
-use crate::waiter::Waiter;
+use crate::waiter::{Bell, Owed, Waiter};
 
 /// Most records that wait at one time: some seconds of work. More are refused, so that memory stays bounded.
 pub(crate) const MAX_QUEUED: usize = 4_096;
@@ -37,7 +37,7 @@ pub struct Failures(u64);
 #[derive(Debug)]
 pub(crate) struct Queued {
     pub(crate) draft: Draft,
-    pub(crate) waiter: Option<Arc<Waiter>>,
+    pub(crate) waiter: Option<Owed>,
     bytes: usize,
 }
 
@@ -57,6 +57,8 @@ pub(crate) struct Backlog {
     pub(crate) log: Option<Box<Log>>,
     queue: VecDeque<Queued>,
     queued_bytes: usize,
+    /// Where the threads of the records that are queued from now on wait.
+    bell: Arc<Bell>,
     /// When the oldest result without a waiting thread was queued.
     lingering: Option<Instant>,
     /// Durable intents without a result; those whose result is queued are already left out.
@@ -120,7 +122,9 @@ impl Unflushed {
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) drafts: Vec<Draft>,
-    pub(crate) waiters: Vec<Option<Arc<Waiter>>>,
+    pub(crate) waiters: Vec<Option<Owed>>,
+    /// Where its threads wait.
+    pub(crate) bell: Arc<Bell>,
 }
 
 impl Batch {
@@ -132,7 +136,7 @@ impl Batch {
         self.drafts.iter().all(|draft| draft.kind == Kind::Result)
     }
 
-    fn push(&mut self, draft: Draft, waiter: Option<Arc<Waiter>>) {
+    fn push(&mut self, draft: Draft, waiter: Option<Owed>) {
         self.drafts.push(draft);
         self.waiters.push(waiter);
     }
@@ -156,6 +160,7 @@ impl Backlog {
             log: None,
             queue: VecDeque::new(),
             queued_bytes: 0,
+            bell: Arc::default(),
             lingering: None,
             intents: 0,
             results: 0,
@@ -187,6 +192,7 @@ impl Backlog {
         match &self.health {
             Health::Fenced => return Err(AppendError::Fenced),
             Health::Sealed => return Err(AppendError::Sealed),
+            Health::Lost => return Err(AppendError::Lost),
             _ if self.sealing => return Err(AppendError::Sealed),
             _ => {}
         }
@@ -242,7 +248,7 @@ impl Backlog {
         self.open.len() + self.intents + self.results
     }
 
-    pub(crate) fn enqueue(&mut self, draft: Draft, waiter: Option<Arc<Waiter>>) {
+    pub(crate) fn enqueue(&mut self, draft: Draft, waiter: Option<Owed>) {
         let bytes = draft.weight();
         if waiter.is_none() {
             self.lingering.get_or_insert_with(Instant::now);
@@ -251,10 +257,17 @@ impl Backlog {
         self.queue.push_back(Queued { draft, waiter, bytes });
     }
 
+    /// Queues a record that a thread will wait for.
+    pub(crate) fn enqueue_waited_for(&mut self, draft: Draft) -> Arc<Waiter> {
+        let waiter = Waiter::at(&self.bell);
+        self.enqueue(draft, Some(Owed::to(&waiter)));
+        waiter
+    }
+
     /// Takes the next group. Its openings are bounded as well as its lines: they are held in memory together
     /// or not at all.
     pub(crate) fn take_group(&mut self, max_bytes: usize) -> Batch {
-        let mut group = Batch::default();
+        let mut group = Batch { bell: Arc::clone(&self.bell), ..Batch::default() };
         let (mut bytes, mut opened) = (0, 0);
         // One place is kept free for the record that may begin the group.
         while group.drafts.len() + 1 < MAX_GROUP_RECORDS as usize {
@@ -267,6 +280,10 @@ impl Backlog {
             let Some(queued) = self.queue.pop_front() else { break };
             self.queued_bytes = self.queued_bytes.saturating_sub(queued.bytes);
             group.push(queued.draft, queued.waiter);
+        }
+        // What is left waits for the bell of this group, and wakes with it in vain.
+        if self.queue.is_empty() {
+            self.bell = Arc::default();
         }
         if self.queue.iter().all(|queued| queued.waiter.is_some()) {
             self.lingering = None;
@@ -291,7 +308,16 @@ impl Backlog {
     /// Whether the log was given up for good: no failure or success changes that, and nothing is tried any
     /// more.
     pub(crate) fn is_over(&self) -> bool {
-        matches!(self.health, Health::Fenced | Health::Sealed)
+        matches!(self.health, Health::Fenced | Health::Sealed | Health::Lost)
+    }
+
+    /// Notes that the thread that led has panicked, and the log is gone with it. Returns what was queued: it
+    /// will never be written.
+    pub(crate) fn lose(&mut self) -> VecDeque<Queued> {
+        self.failures += 1;
+        self.health = Health::Lost;
+        (self.failed_at, self.lingering, self.queued_bytes) = (None, None, 0);
+        std::mem::take(&mut self.queue)
     }
 
     /// Notes that a flush of openings failed. Their records are durable and remain valid; but until the
@@ -336,7 +362,7 @@ impl Backlog {
 
     /// Removes everything that waits from the queue, in this group and behind it, except results. Returns the
     /// waiters, each with its error.
-    pub(crate) fn refuse(&mut self, batch: Batch, failure: &CommitError) -> Vec<(Arc<Waiter>, AppendError)> {
+    pub(crate) fn refuse(&mut self, batch: Batch, failure: &CommitError) -> Vec<(Owed, AppendError)> {
         self.failures += 1;
         let error = match failure {
             CommitError::Room(error) | CommitError::Write(error) | CommitError::Openings(error) => {
@@ -377,10 +403,9 @@ impl Backlog {
         told
     }
 
-    /// Who should lead next: the first that already waits, or else the first.
-    pub(crate) fn next_leader(&self) -> Option<Arc<Waiter>> {
-        let waiters = || self.queue.iter().filter_map(|queued| queued.waiter.as_ref());
-        waiters().find(|waiter| waiter.is_waited_for()).or_else(|| waiters().next()).cloned()
+    /// Where the threads wait of whom one should lead next.
+    pub(crate) fn next_leaders(&self) -> Option<Arc<Bell>> {
+        self.queue.iter().any(|queued| queued.waiter.is_some()).then(|| Arc::clone(&self.bell))
     }
 
     /// Whether the attendant has something to do.

@@ -130,8 +130,9 @@ impl Log {
         if !goes_without {
             mended?;
         }
-        let mut lines =
-            Lines { tip: self.tip.clone(), group: self.tip.seq, bytes: Vec::new(), placed: Vec::new() };
+        let length = drafts.iter().map(|draft| line_bound(draft.body.len()) + 1).sum();
+        let (bytes, placed) = (Vec::with_capacity(length), Vec::with_capacity(drafts.len() + 1));
+        let mut lines = Lines { tip: self.tip.clone(), group: self.tip.seq, bytes, placed };
         let fresh = self.fresh_segment(drafts, demand)?;
         let is_due = demand == Demand::Checkpoint || self.checkpoint_is_due();
         self.begin(&mut lines, fresh.is_some(), is_due).map_err(|error| write_failed(&error.into()))?;
@@ -167,6 +168,18 @@ impl Log {
             return Err(error);
         }
         Ok(self.publish(lines, fresh, control))
+    }
+
+    /// Takes a segment that was made ahead, unless the log has overtaken it: while it was being filled, a
+    /// group needed one and made its own, with a later number. The numbers of segments are the order of the
+    /// log, so an earlier one can never follow.
+    pub(crate) fn take_spare(&mut self, spare: Segment) {
+        if spare.number > self.position().segment {
+            self.spare.get_or_insert(spare);
+        } else {
+            // It holds zeros; if it cannot be removed, no course leads to it.
+            drop(std::fs::remove_file(self.dir.segment(spare.number)));
+        }
     }
 
     /// Whether the next segment should be made now, before it is needed.

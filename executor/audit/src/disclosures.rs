@@ -24,8 +24,8 @@ use crate::waiter::lock;
 /// Beyond that the file is flushed before it is due.
 const MAX_UNFLUSHED_BYTES: usize = 16 * 1024 * 1024;
 
-/// Most bytes that are held in memory because they could not be written: the results of some hundred calls.
-/// Results beyond that stay queued.
+/// Most bytes that are held in memory because they could not be written: the results of some hundred calls, or
+/// those of one call, however many. Results beyond that stay queued.
 const MAX_HELD_BYTES: usize = 16 * 1024 * 1024;
 
 /// Most bytes that are written to test whether there is room again: as many as a group of records may have,
@@ -231,7 +231,8 @@ impl Disclosures {
     /// returns whether there is room.
     pub(crate) fn hold(&mut self, segment: u32, text: &[u8]) -> bool {
         let held: usize = self.held.iter().map(|(_, text)| text.len()).sum();
-        if held.saturating_add(text.len()) > MAX_HELD_BYTES {
+        // Left in the queue, where it takes as much memory, a single result would never become durable.
+        if held > 0 && held.saturating_add(text.len()) > MAX_HELD_BYTES {
             return false;
         }
         self.held.push_back((segment, text.to_vec()));

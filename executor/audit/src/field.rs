@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use bailiwick_policy::canonical;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -65,19 +66,7 @@ impl Opening {
     /// The commitment that this opens.
     #[must_use]
     pub fn commitment(&self) -> Hash {
-        commitment(&self.salt, &self.text)
-    }
-
-    /// The part of its line in a file of openings that follows the record's number, which is not known yet.
-    pub(crate) fn tail(&self) -> Result<Vec<u8>, serde_json::Error> {
-        let mut text = b",\"field\":".to_vec();
-        serde_json::to_writer(&mut text, &self.field)?;
-        text.extend_from_slice(b",\"salt\":\"");
-        self.salt.write(&mut text);
-        text.extend_from_slice(b"\",\"text\":");
-        serde_json::to_writer(&mut text, &self.text)?;
-        text.extend_from_slice(b"}\n");
-        Ok(text)
+        commitment(&self.salt, self.text.as_bytes())
     }
 
     /// Adds the line of the record with this number.
@@ -96,9 +85,24 @@ impl Opening {
     }
 }
 
-fn commitment(salt: &Hash, text: &str) -> Hash {
+fn commitment(salt: &Hash, text: &[u8]) -> Hash {
     let length = (text.len() as u64).to_be_bytes();
-    Hash::of(&[FIELD_DOMAIN, salt.as_bytes(), &length, text.as_bytes()])
+    Hash::of(&[FIELD_DOMAIN, salt.as_bytes(), &length, text])
+}
+
+/// The part of an opening's line that follows the record's number, which is not known yet.
+fn tail(field: &str, salt: &Hash, text: &[u8]) -> Result<Vec<u8>, serde_json::Error> {
+    // The names, the salt, and some quotes to escape.
+    let mut tail = Vec::with_capacity(text.len() + field.len() + 128);
+    tail.extend_from_slice(b",\"field\":");
+    serde_json::to_writer(&mut tail, field)?;
+    tail.extend_from_slice(b",\"salt\":\"");
+    salt.write(&mut tail);
+    tail.extend_from_slice(b"\",\"text\":");
+    // JSON is UTF-8, so nothing is lost or copied.
+    serde_json::to_writer(&mut tail, &String::from_utf8_lossy(text))?;
+    tail.extend_from_slice(b"}\n");
+    Ok(tail)
 }
 
 /// A value could not be kept.
@@ -128,8 +132,8 @@ pub enum FieldError {
 /// What the values of one record store next to it.
 #[derive(Debug, Default)]
 pub(crate) struct Aside {
-    /// Openings; their record's number is set once it is known.
-    pub(crate) openings: Vec<Opening>,
+    /// The lines of openings, without the record's number; see [`Opening::write_line`].
+    pub(crate) openings: Vec<Vec<u8>>,
     /// Texts that become files, by their hash.
     pub(crate) blobs: BTreeMap<Hash, Vec<u8>>,
     /// Salts that are not used yet.
@@ -157,8 +161,7 @@ impl Aside {
         if mode == Mode::Drop {
             return Ok(Held::Dropped);
         }
-        let text =
-            bailiwick_policy::canonical::to_vec(&value).map_err(|error| FieldError::Text { field, error })?;
+        let text = canonical::text_of(&value).map_err(|error| FieldError::Text { field, error })?;
         if text.len() > MAX_VALUE_BYTES {
             return Err(FieldError::TooLong { field, bytes: text.len() });
         }
@@ -167,10 +170,9 @@ impl Aside {
             Mode::Plain => Ok(self.keep(text)),
             Mode::Commit | Mode::Drop => {
                 let salt = self.salt()?;
-                let text = String::from_utf8_lossy(&text).into_owned();
-                let held = Held::Commitment(commitment(&salt, &text));
-                self.openings.push(Opening { seq: 0, field: field.to_owned(), salt, text });
-                Ok(held)
+                let line = tail(field, &salt, &text).map_err(|error| FieldError::Text { field, error })?;
+                self.openings.push(line);
+                Ok(Held::Commitment(commitment(&salt, &text)))
             }
         }
     }
@@ -191,8 +193,7 @@ impl Aside {
         held: &mut Option<Held>,
     ) -> Result<(), FieldError> {
         let Some(Held::Plain(value)) = &*held else { return Ok(()) };
-        let text =
-            bailiwick_policy::canonical::to_vec(value).map_err(|error| FieldError::Text { field, error })?;
+        let text = canonical::text_of(value).map_err(|error| FieldError::Text { field, error })?;
         *held = Some(self.keep(text));
         Ok(())
     }

@@ -157,6 +157,11 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| digits_of(*byte)).map(char::from).collect()
 }
 
+/// Adds lower-case hexadecimal digits.
+pub(crate) fn write_hex(bytes: &[u8], out: &mut Vec<u8>) {
+    bytes.iter().for_each(|byte| out.extend_from_slice(&digits_of(*byte)));
+}
+
 /// The bytes of exactly `2 * N` lower-case hexadecimal digits. Upper case is refused: one value has one text.
 #[must_use]
 pub fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {

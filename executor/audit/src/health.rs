@@ -17,6 +17,9 @@ pub enum AppendError {
     /// Another writer is in charge of the log. This one will never write again.
     #[error("another writer is in charge of the audit log")]
     Fenced,
+    /// A thread panicked while it wrote the log. This writer will never write again.
+    #[error("a fault ended the writer of the audit log; start it anew")]
+    Lost,
     /// The log has ended.
     #[error("the audit log is sealed")]
     Sealed,
@@ -72,6 +75,8 @@ pub enum Health {
     },
     /// Another writer is in charge: they are refused for ever.
     Fenced,
+    /// A thread panicked while it wrote: they are refused until the log is opened anew.
+    Lost,
     /// The log has ended.
     Sealed,
 }

@@ -1,8 +1,8 @@
 //! Group commit: many threads append, one of them leads a group, and all return when its flush has returned.
 //!
 //! ```text
-//! append ► backlog ► is the log free? ─ yes ► lead: take a group, write, flush ► leave signals ► give the log back, hint the next ► wake
-//!                          └ no ► park until woken: done, or lead
+//! append ► backlog ► is the log free? ─ yes ► lead: take a group, write, flush ► leave outcomes ► give the log back, call the next ► ring
+//!                          └ no ► wait for the bell of the group: done, or lead
 //! ```
 //! The leader flushes in its own thread, so a single writer pays for one flush and no thread switch. No
 //! thread is woken before its record is durable. A result stays queued until it is durable, through any
@@ -10,22 +10,21 @@
 //! refused at once and forgotten, with all that was queued behind it. Where there was room only for results,
 //! or none for openings, the results of the group are written all the same.
 //!
-//! A group leaves its signals before the log is given back, so a thread that sees a group fail also sees what
+//! A group leaves its outcomes before the log is given back, so a thread that sees a group fail also sees what
 //! the groups before it made durable.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use crate::backlog::{Backlog, Batch, Failures};
 use crate::commit::{CommitError, Demand, Log};
 use crate::draft::{Appended, Draft};
-use crate::health::AppendError;
+use crate::health::{AppendError, Health};
 use crate::options::Limits;
 use crate::record::{Kind, line_bound};
 use crate::signer::Signer;
-use crate::waiter::{Signal, Waiter, lock};
+use crate::waiter::{Ringing, Signal, Waiter, lock};
 
 /// How long a leader waits at most for the threads that the last group woke; only when the last group was a
 /// crowd.
@@ -76,46 +75,49 @@ impl Queue {
 
     /// Queues a record. `since`: how many groups had failed when it was decided.
     pub(crate) fn begin(&self, draft: Draft, since: Option<Failures>) -> Result<Arc<Waiter>, AppendError> {
-        let waiter = Arc::new(Waiter::default());
-        self.enqueue(draft, Some(Arc::clone(&waiter)), since)?;
-        Ok(waiter)
+        let mut backlog = self.admit(&draft, since)?;
+        let begun = match backlog.keeps_waiting(&draft) {
+            None => Ok(backlog.enqueue_waited_for(draft)),
+            Some(error) => {
+                backlog.enqueue(draft, None);
+                Err(AppendError::NotYet(error))
+            }
+        };
+        self.length.store(backlog.len(), Ordering::Relaxed);
+        begun
     }
 
     /// Waits until a record has its outcome, and leads whenever the log is free.
     pub(crate) fn see_to(&self, waiter: &Waiter) -> Result<Appended, AppendError> {
         loop {
-            if let Some(Signal::Done(result)) = waiter.take() {
-                return result;
+            if let Some(outcome) = waiter.take() {
+                return outcome;
             }
             let log = self.backlog().log.take();
             if let Some(log) = log {
                 self.lead(log, Demand::WhenDue);
-            } else if let Signal::Done(result) = waiter.wait() {
-                return result;
+            } else if let Signal::Done(outcome) = waiter.wait() {
+                return outcome;
             }
         }
     }
 
     /// Queues a record that the next group includes; no thread waits for it.
     pub(crate) fn append_later(&self, draft: Draft) -> Result<(), AppendError> {
-        self.enqueue(draft, None, None)?;
+        let mut backlog = self.admit(&draft, None)?;
+        backlog.enqueue(draft, None);
+        self.length.store(backlog.len(), Ordering::Relaxed);
+        drop(backlog);
         self.attention.notify_all();
         Ok(())
     }
 
-    fn enqueue(
-        &self,
-        draft: Draft,
-        waiter: Option<Arc<Waiter>>,
-        since: Option<Failures>,
-    ) -> Result<(), AppendError> {
-        self.fits(&draft)?;
+    /// The backlog, for a record that it accepts.
+    fn admit(&self, draft: &Draft, since: Option<Failures>) -> Result<MutexGuard<'_, Backlog>, AppendError> {
+        self.fits(draft)?;
         let mut backlog = self.backlog();
-        backlog.admit(&draft, self.limits.max_open, since)?;
-        let failing = backlog.keeps_waiting(&draft).filter(|_| waiter.is_some());
-        backlog.enqueue(draft, waiter.filter(|_| failing.is_none()));
-        self.length.store(backlog.len(), Ordering::Relaxed);
-        failing.map_or(Ok(()), |error| Err(AppendError::NotYet(error)))
+        backlog.admit(draft, self.limits.max_open, since)?;
+        Ok(backlog)
     }
 
     /// Whether a record fits the limit of its kind: a result has the room that was reserved for it.
@@ -128,6 +130,7 @@ impl Queue {
 
     /// Leads one group with the log that was taken, and gives the log back.
     pub(crate) fn lead(&self, mut log: Box<Log>, demand: Demand) {
+        let leader = Leader(self);
         self.gather();
         let (batch, spare) = {
             let mut backlog = self.backlog();
@@ -135,17 +138,19 @@ impl Queue {
             self.length.store(backlog.len(), Ordering::Relaxed);
             (batch, backlog.spare.take())
         };
-        log.spare = log.spare.take().or(spare);
+        if let Some(spare) = spare {
+            log.take_spare(spare);
+        }
         self.crowd.store(batch.drafts.len(), Ordering::Relaxed);
-        let mut told = Vec::with_capacity(batch.drafts.len());
-        self.write(&mut log, batch, demand, &mut told);
-        self.give_back(log);
-        // Waking costs a system call per thread, during which the next group is already on its way.
-        told.iter().for_each(Thread::unpark);
+        let ringing = Ringing(Arc::clone(&batch.bell));
+        self.write(&mut log, batch, demand);
+        leader.give_back(log);
+        // Its threads wake while the next group is already on its way.
+        drop(ringing);
     }
 
-    /// Writes a group; the threads that wait for its records and have their signals are added to `told`.
-    fn write(&self, log: &mut Log, mut batch: Batch, demand: Demand, told: &mut Vec<Thread>) {
+    /// Writes a group, and leaves the outcomes of its records.
+    fn write(&self, log: &mut Log, mut batch: Batch, demand: Demand) {
         let appended = match log.commit(&batch.drafts, demand) {
             Ok(appended) => appended,
             // Results have reserved room, and their openings can wait, so they do not fail with the records
@@ -154,15 +159,17 @@ impl Queue {
                 if batch.has_results() && (demand == Demand::Probe || !batch.has_only_results()) =>
             {
                 let (results, others) = batch.split();
-                self.refuse(others, &error, told);
-                return self.write(log, results, Demand::WhenDue, told);
+                self.refuse(others, &error);
+                return self.write(log, results, Demand::WhenDue);
             }
-            Err(error) => return self.refuse(batch, &error, told),
+            Err(error) => return self.refuse(batch, &error),
         };
         let waiters = std::mem::take(&mut batch.waiters);
         self.backlog().settle(log, &batch.drafts, &appended, demand);
         for (waiter, at) in waiters.into_iter().zip(&appended) {
-            told.extend(waiter.and_then(|waiter| waiter.tell(Signal::Done(Ok(*at)))));
+            if let Some(waiter) = waiter {
+                waiter.settle(Ok(*at));
+            }
         }
     }
 
@@ -180,7 +187,7 @@ impl Queue {
     }
 
     /// Refuses everything that waits, except results, which stay.
-    fn refuse(&self, batch: Batch, failure: &CommitError, told: &mut Vec<Thread>) {
+    fn refuse(&self, batch: Batch, failure: &CommitError) {
         let refused = {
             let mut backlog = self.backlog();
             let refused = backlog.refuse(batch, failure);
@@ -188,43 +195,49 @@ impl Queue {
             refused
         };
         for (waiter, error) in refused {
-            told.extend(waiter.tell(Signal::Done(Err(error))));
+            waiter.refuse(error);
         }
     }
 
-    /// Runs `act` on the log itself, once no thread leads.
-    pub(crate) fn with_log<T>(&self, act: impl FnOnce(&mut Log) -> T) -> T {
-        let mut log = loop {
-            if let Some(log) = self.backlog().log.take() {
-                break log;
-            }
-            std::thread::sleep(LEADER_WAIT);
-        };
-        let result = act(&mut log);
-        self.give_back(log);
-        result
+    /// Runs `act` on the log itself, once no thread leads. `None`: the log is lost.
+    pub(crate) fn with_log<T>(&self, act: impl FnOnce(&mut Log) -> T) -> Option<T> {
+        self.with_log_until(None, act)
     }
 
-    /// Like [`Queue::with_log`], but gives up after a while: the log does not come back if the thread that led
-    /// has panicked.
-    pub(crate) fn with_log_within<T>(
+    /// Like [`Queue::with_log`], but gives up at a deadline: a disk may keep the thread that leads for ever.
+    pub(crate) fn with_log_until<T>(
         &self,
-        patience: Duration,
+        deadline: Option<Instant>,
         act: impl FnOnce(&mut Log) -> T,
     ) -> Option<T> {
-        let begun = Instant::now();
         let mut log = loop {
-            if let Some(log) = self.backlog().log.take() {
+            let mut backlog = self.backlog();
+            if let Some(log) = backlog.log.take() {
                 break log;
             }
-            if begun.elapsed() >= patience {
+            if matches!(backlog.health, Health::Lost) || deadline.is_some_and(|end| Instant::now() >= end) {
                 return None;
             }
+            drop(backlog);
             std::thread::sleep(LEADER_WAIT);
         };
+        let leader = Leader(self);
         let result = act(&mut log);
-        self.give_back(log);
+        leader.give_back(log);
         Some(result)
+    }
+
+    /// Refuses everything, for ever: what the log looked like is lost with the thread that led. Opening it
+    /// again finds what is on the disk.
+    fn lose(&self) {
+        let queued = {
+            let mut backlog = self.backlog();
+            self.length.store(0, Ordering::Relaxed);
+            backlog.lose()
+        };
+        // Each learns of it from its record, which is dropped.
+        drop(queued);
+        self.attention.notify_all();
     }
 
     fn give_back(&self, mut log: Box<Log>) {
@@ -234,15 +247,31 @@ impl Queue {
             backlog.unflushed.add(written);
         }
         backlog.log = Some(log);
-        let next = backlog.next_leader();
+        let next = backlog.next_leaders();
         let needs_attention = backlog.needs_attention();
         drop(backlog);
-        if let Some(thread) = next.and_then(|waiter| waiter.tell(Signal::Lead)) {
-            thread.unpark();
+        if let Some(bell) = next {
+            bell.call_for_a_leader();
         }
         if needs_attention {
             self.attention.notify_all();
         }
+    }
+}
+
+/// The thread that has the log. If it panics before it gives the log back, the log is lost.
+struct Leader<'q>(&'q Queue);
+
+impl Leader<'_> {
+    fn give_back(self, log: Box<Log>) {
+        self.0.give_back(log);
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Leader<'_> {
+    fn drop(&mut self) {
+        self.0.lose();
     }
 }
 

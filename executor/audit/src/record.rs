@@ -289,9 +289,12 @@ impl Record {
 
     /// The body's text, without the braces.
     pub(crate) fn body(&self) -> Result<Vec<u8>, serde_json::Error> {
-        let mut text = serde_json::to_vec(self)?;
+        // As much as most records take.
+        let mut text = Vec::with_capacity(1024);
+        serde_json::to_writer(&mut text, self)?;
         text.pop();
-        Ok(text.split_off(1))
+        text.remove(0);
+        Ok(text)
     }
 
     /// Reads a line whose sum was checked.
@@ -314,7 +317,9 @@ pub(crate) fn write_line(out: &mut Vec<u8>, seq: u64, group: u64, prev: &Hash, b
     out.extend_from_slice(b"\",");
     out.extend_from_slice(body);
     let sum = crc32(out.get(begin..).unwrap_or_default());
-    out.extend_from_slice(format!(",\"sum\":\"{sum:08x}\"}}").as_bytes());
+    out.extend_from_slice(b",\"sum\":\"");
+    crate::hash::write_hex(&sum.to_be_bytes(), out);
+    out.extend_from_slice(b"\"}");
     let length = out.len() - begin;
     out.push(b'\n');
     length

@@ -1,14 +1,17 @@
 //! A record on its way: the thread that queued it waits until it is durable, or goes on and looks later.
+//!
+//! The threads of one group wait for one bell, and one system call wakes them all. Woken one by one, each
+//! would take the processor of the thread that wakes them, and they would prepare their next records one
+//! after another while other processors are idle.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::Thread;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::draft::Appended;
 use crate::health::AppendError;
 use crate::queue::Queue;
 
-/// The signal that wakes a waiting thread.
+/// Why a waiting thread wakes.
 #[derive(Debug)]
 pub(crate) enum Signal {
     Done(Result<Appended, AppendError>),
@@ -16,18 +19,55 @@ pub(crate) enum Signal {
     Lead,
 }
 
-/// Where a record's outcome is left.
+/// Where the threads of one group wait.
 #[derive(Debug, Default)]
-pub(crate) struct Waiter {
-    slot: Mutex<Slot>,
-    is_durable: AtomicBool,
+pub(crate) struct Bell {
+    state: Mutex<Waiting>,
+    rung: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct Slot {
-    signal: Option<Signal>,
-    /// Set once a thread waits.
-    thread: Option<Thread>,
+struct Waiting {
+    threads: usize,
+    /// The log is free: one of the threads should lead.
+    lead: bool,
+}
+
+impl Bell {
+    /// Wakes every thread; those without an outcome wait on.
+    fn ring(&self) {
+        // Outcomes are left before this: a thread has seen its own, or waits by now.
+        if lock(&self.state).threads > 0 {
+            self.rung.notify_all();
+        }
+    }
+
+    /// Asks one of the threads to lead.
+    pub(crate) fn call_for_a_leader(&self) {
+        let mut waiting = lock(&self.state);
+        waiting.lead = true;
+        if waiting.threads > 0 {
+            self.rung.notify_one();
+        }
+    }
+}
+
+/// A bell that is rung when this is dropped, whatever happens before that.
+#[derive(Debug)]
+pub(crate) struct Ringing(pub(crate) Arc<Bell>);
+
+impl Drop for Ringing {
+    fn drop(&mut self) {
+        self.0.ring();
+    }
+}
+
+/// Where a record's outcome is left.
+#[derive(Debug, Default)]
+pub(crate) struct Waiter {
+    outcome: Mutex<Option<Result<Appended, AppendError>>>,
+    is_durable: AtomicBool,
+    bell: Arc<Bell>,
 }
 
 /// A poisoned lock is one whose holder panicked; what it guards is valid between any two statements here.
@@ -36,37 +76,82 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Waiter {
-    /// Leaves a signal. Returns the thread that waits for it, to be unparked.
-    pub(crate) fn tell(&self, signal: Signal) -> Option<Thread> {
-        if matches!(signal, Signal::Done(Ok(_))) {
-            self.is_durable.store(true, Ordering::Release);
-        }
-        let mut slot = lock(&self.slot);
-        // A hint to lead may come late, after another thread led and left the outcome.
-        if !matches!(slot.signal, Some(Signal::Done(_))) {
-            slot.signal = Some(signal);
-        }
-        slot.thread.clone()
+    /// For a record of the group that waits for this bell.
+    pub(crate) fn at(bell: &Arc<Bell>) -> Arc<Self> {
+        Arc::new(Self { bell: Arc::clone(bell), ..Self::default() })
     }
 
-    /// Whether a thread waits here.
+    /// Leaves the outcome. The bell is not rung yet.
+    fn leave(&self, outcome: Result<Appended, AppendError>) {
+        self.is_durable.store(outcome.is_ok(), Ordering::Release);
+        *lock(&self.outcome) = Some(outcome);
+    }
+
+    fn refuse(&self, error: AppendError) {
+        self.leave(Err(error));
+        self.bell.ring();
+    }
+
+    /// The outcome, if it was left.
+    pub(crate) fn take(&self) -> Option<Result<Appended, AppendError>> {
+        lock(&self.outcome).take()
+    }
+
+    /// Whether a thread of its group waits.
+    #[cfg(test)]
     pub(crate) fn is_waited_for(&self) -> bool {
-        lock(&self.slot).thread.is_some()
+        lock(&self.bell.state).threads > 0
     }
 
-    /// The signal that was left, if any.
-    pub(crate) fn take(&self) -> Option<Signal> {
-        lock(&self.slot).signal.take()
-    }
-
-    /// Waits for the next signal.
+    /// Waits for the outcome, or for the turn to lead.
     pub(crate) fn wait(&self) -> Signal {
-        lock(&self.slot).thread.get_or_insert_with(std::thread::current);
+        let mut waiting = lock(&self.bell.state);
         loop {
-            if let Some(signal) = self.take() {
-                return signal;
+            if let Some(outcome) = self.take() {
+                return Signal::Done(outcome);
             }
-            std::thread::park();
+            if std::mem::take(&mut waiting.lead) {
+                return Signal::Lead;
+            }
+            waiting.threads += 1;
+            waiting = self.bell.rung.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            waiting.threads -= 1;
+        }
+    }
+}
+
+/// A queued record's debt to the thread that waits for it: an outcome. A thread that panics while it leads
+/// drops the records of its group, and nobody may wait for them for ever.
+#[derive(Debug)]
+pub(crate) struct Owed {
+    /// Taken once it has its outcome.
+    waiter: Option<Arc<Waiter>>,
+}
+
+impl Owed {
+    pub(crate) fn to(waiter: &Arc<Waiter>) -> Self {
+        Self { waiter: Some(Arc::clone(waiter)) }
+    }
+
+    /// Leaves the outcome; the bell of its group is rung later, once for all.
+    pub(crate) fn settle(mut self, outcome: Result<Appended, AppendError>) {
+        if let Some(waiter) = self.waiter.take() {
+            waiter.leave(outcome);
+        }
+    }
+
+    /// Leaves the reason for a refusal, and rings.
+    pub(crate) fn refuse(mut self, error: AppendError) {
+        if let Some(waiter) = self.waiter.take() {
+            waiter.refuse(error);
+        }
+    }
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        if let Some(waiter) = self.waiter.take() {
+            waiter.refuse(AppendError::Lost);
         }
     }
 }

@@ -211,9 +211,7 @@ impl Writer {
             self.queue.fits(&draft)?;
         }
         self.write_blobs(&aside).map_err(failed)?;
-        let openings =
-            aside.openings.iter().map(|opening| opening.tail().map_err(|error| failed(error.into())));
-        Ok(Draft { openings: openings.collect::<Result<_, _>>()?, flush_openings, ..draft })
+        Ok(Draft { openings: aside.openings, flush_openings, ..draft })
     }
 
     fn write_blobs(&self, aside: &Aside) -> io::Result<()> {
@@ -251,8 +249,10 @@ impl Writer {
     ///
     /// # Errors
     /// [`AppendError::StillOpen`] while a call has no result; after a disk failure it can be called again.
+    /// [`AppendError::Lost`] if a thread panicked while it wrote.
     pub fn seal(&self, reason: &str) -> Result<Arc<str>, AppendError> {
-        if self.queue.with_log(|log| log.tip.ending) == Ending::Open {
+        let ending = self.queue.with_log(|log| log.tip.ending).ok_or(AppendError::Lost)?;
+        if ending == Ending::Open {
             let record = Record {
                 time: Some(crate::entry::now_ms()),
                 seal: Some(reason.to_owned()),
@@ -266,7 +266,7 @@ impl Writer {
             Ending::Sealed => Ok(()),
             _ => log.commit(&[], Demand::Checkpoint).map(drop),
         });
-        covered.map_err(AppendError::from)?;
+        covered.ok_or(AppendError::Lost)?.map_err(AppendError::from)?;
         self.queue.with_log(|log| log.trim());
         keys::destroy(&self.dir).map_err(|error| AppendError::Io(Arc::new(error)))?;
         self.checkpoint()

@@ -14,6 +14,7 @@ use crate::health::Health;
 use crate::open::open;
 use crate::options::{Options, Prepare};
 use crate::record::Record;
+use crate::segment::Segment;
 use crate::verify::{Known, verify};
 
 struct Stage {
@@ -53,7 +54,7 @@ fn draft_of(kind: Kind, intent: Option<u64>, word: &str) -> Draft {
     };
     let (record, aside) = entry.into_record(kind).unwrap();
     let draft = Draft::of(&Record { intent, ..record }).unwrap();
-    Draft { openings: aside.openings.iter().map(|opening| opening.tail().unwrap()).collect(), ..draft }
+    Draft { openings: aside.openings, ..draft }
 }
 
 impl Stage {
@@ -132,10 +133,11 @@ fn results_take_the_room_that_is_held_for_them_though_their_openings_find_none()
     let stage = stage();
     let intents = [(); 3].map(|()| stage.queue.append(draft(Kind::Intent, None)).unwrap().seq);
     let full = |is_full: bool| {
-        stage.queue.with_log(|log| {
+        let done = stage.queue.with_log(|log| {
             let Log { disclosures, dir, .. } = log;
             if is_full { disclosures.fill_the_disk(dir) } else { disclosures.empty_the_disk(dir) }
         });
+        assert!(done.is_some());
     };
     full(true);
     // The waiting thread learns that it is durable, and from then on no call begins.
@@ -147,7 +149,7 @@ fn results_take_the_room_that_is_held_for_them_though_their_openings_find_none()
     // A result that no thread waits for is written by the next attempt to test the disk.
     stage.queue.append_later(draft(Kind::Result, Some(intents[2]))).unwrap();
     stage.probe();
-    assert!(!stage.is_healthy() && stage.queue.with_log(|log| log.tip.open.is_empty()));
+    assert!(!stage.is_healthy() && stage.queue.with_log(|log| log.tip.open.is_empty()).unwrap());
     assert_eq!(stage.opened(), (3, 3), "what was committed to is in memory");
     full(false);
     stage.probe();
@@ -160,7 +162,7 @@ fn results_take_the_room_that_is_held_for_them_though_their_openings_find_none()
 fn results_whose_openings_find_no_memory_wait_and_keep_their_order() {
     let stage = stage();
     let intents = [(); 3].map(|()| stage.queue.append(draft(Kind::Intent, None)).unwrap().seq);
-    stage.queue.with_log(|Log { disclosures, dir, .. }| disclosures.fill_the_disk(dir));
+    stage.queue.with_log(|Log { disclosures, dir, .. }| disclosures.fill_the_disk(dir)).unwrap();
     let large = "x".repeat(9 * 1024 * 1024);
     for (intent, word) in intents.into_iter().zip([large.as_str(), large.as_str(), "small"]) {
         stage.queue.append_later(draft_of(Kind::Result, Some(intent), word)).unwrap();
@@ -170,11 +172,52 @@ fn results_whose_openings_find_no_memory_wait_and_keep_their_order() {
         assert_eq!(stage.queue.backlog().len(), 2, "the openings of one fit");
         assert!(!stage.is_healthy());
     }
-    stage.queue.with_log(|Log { disclosures, dir, .. }| disclosures.empty_the_disk(dir));
+    stage.queue.with_log(|Log { disclosures, dir, .. }| disclosures.empty_the_disk(dir)).unwrap();
     stage.probe();
     stage.probe();
     assert!(stage.is_healthy() && !stage.queue.backlog().has_queued());
     assert_eq!(stage.opened(), (6, 0));
+}
+
+#[test]
+fn a_single_result_is_on_record_on_a_full_disk_however_large_it_is() {
+    let stage = stage();
+    let intents = [(); 2].map(|()| stage.queue.append(draft(Kind::Intent, None)).unwrap().seq);
+    stage.queue.with_log(|Log { disclosures, dir, .. }| disclosures.fill_the_disk(dir)).unwrap();
+    let large = "x".repeat(17 * 1024 * 1024);
+    stage.queue.append(draft_of(Kind::Result, Some(intents[0]), &large)).unwrap();
+    let refused = stage.queue.append(draft(Kind::Result, Some(intents[1]))).unwrap_err();
+    assert!(matches!(refused, AppendError::NotYet(_)), "more than that is not held: {refused}");
+    stage.queue.with_log(|Log { disclosures, dir, .. }| disclosures.empty_the_disk(dir)).unwrap();
+    stage.probe();
+    stage.probe();
+    assert!(stage.is_healthy() && !stage.queue.backlog().has_queued());
+    assert_eq!(stage.opened(), (4, 0));
+}
+
+#[test]
+fn a_segment_that_was_made_ahead_and_overtaken_is_not_used() {
+    let stage = stage();
+    let active = || stage.queue.with_log(|log| log.position().segment).unwrap();
+    let until_beyond = |number: u32| {
+        while active() <= number {
+            let entry = Entry { effect: Some("x".repeat(8_000)), ..Entry::default() };
+            let (record, _) = entry.into_record(Kind::Decision).unwrap();
+            stage.queue.append(Draft::of(&record).unwrap()).unwrap();
+        }
+    };
+    // The attendant has its number, and is slow to fill it: the log goes on without it.
+    let slow = stage.queue.with_log(|log| log.numbers.next()).unwrap();
+    until_beyond(slow);
+    let spare = Segment::create(&stage.dir, slow, options().segment_bytes).unwrap();
+    stage.queue.backlog().spare = Some(spare);
+    until_beyond(active());
+    assert_eq!(stage.opened(), (0, 0));
+    assert!(!stage.dir.list().unwrap().contains(&slow), "it holds nothing, and takes room");
+    assert!(open(stage.folder.path(), &options()).is_err(), "the writer is still there");
+    drop((stage.queue, stage._lock));
+    let (_, _, recovered) = open(stage.folder.path(), &options()).unwrap();
+    assert!(recovered.cuts.is_empty() && recovered.lost.is_empty(), "{recovered:?}");
 }
 
 #[test]
@@ -185,7 +228,7 @@ fn the_end_writes_all_that_is_queued_in_as_many_groups_as_it_takes() {
     for intent in intents {
         stage.queue.append_later(draft_of(Kind::Result, Some(intent), &large)).unwrap();
     }
-    let numbers = stage.queue.with_log(|log| Arc::clone(&log.numbers));
+    let numbers = stage.queue.with_log(|log| Arc::clone(&log.numbers)).unwrap();
     Attendant { dir: stage.dir.clone(), numbers, options: options() }.finish(&stage.queue);
     assert!(!stage.queue.backlog().has_queued());
     assert_eq!(stage.opened(), (6, 0));
@@ -195,7 +238,38 @@ fn the_end_writes_all_that_is_queued_in_as_many_groups_as_it_takes() {
 fn nobody_waits_for_ever_for_a_log_that_does_not_come_back() {
     let stage = stage();
     drop(stage.queue.backlog().log.take());
-    assert!(stage.queue.with_log_within(Duration::from_millis(1), |_| ()).is_none());
+    let deadline = Instant::now() + Duration::from_millis(1);
+    assert!(stage.queue.with_log_until(Some(deadline), |_| ()).is_none());
+}
+
+#[test]
+fn whoever_waits_for_a_thread_that_panics_while_it_leads_learns_that_the_log_is_lost() {
+    let stage = stage();
+    let intent = stage.queue.append(draft(Kind::Intent, None)).unwrap().seq;
+    let number = || stage.queue.with_log(|log| log.tip.seq);
+    assert!(number().is_some());
+    // The next group has no number: the build stops at an overflow.
+    stage.queue.with_log(|log| log.tip.seq = u64::MAX).unwrap();
+    let queued = [(); 2].map(|()| stage.queue.begin(draft(Kind::Decision, None), None).unwrap());
+    let (leads, waits) = (&stage.queue, &queued[1]);
+    let waited = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| waits.wait());
+        while !waits.is_waited_for() {
+            std::thread::yield_now();
+        }
+        let log = leads.backlog().log.take().unwrap();
+        let led = scope.spawn(|| leads.lead(log, Demand::Checkpoint)).join();
+        assert!(led.is_err(), "the thread that leads panics");
+        waiting.join().unwrap()
+    });
+    assert!(matches!(waited, Signal::Done(Err(AppendError::Lost))), "{waited:?}");
+    assert!(matches!(stage.queue.see_to(&queued[0]), Err(AppendError::Lost)));
+    assert!(matches!(stage.health(), Health::Lost) && stage.queue.backlog().is_over());
+    for kind in [Kind::Decision, Kind::Result] {
+        let refused = stage.queue.append(draft(kind, (kind == Kind::Result).then_some(intent)));
+        assert!(matches!(refused, Err(AppendError::Lost)), "{refused:?}");
+    }
+    assert_eq!(number(), None, "the end of the log would wait for ever");
 }
 
 #[test]
@@ -204,10 +278,10 @@ fn openings_whose_flush_failed_before_the_end_are_written_again_at_the_end() {
     stage.queue.append(draft(Kind::Decision, None)).unwrap();
     // The attendant has taken what is to be flushed, the flush has failed, and nothing has repaired it.
     let taken = stage.queue.backlog().unflushed.take_due(Duration::ZERO);
-    stage.queue.with_log(|log| log.disclosures.lose_what_is_not_flushed());
+    stage.queue.with_log(|log| log.disclosures.lose_what_is_not_flushed()).unwrap();
     stage.queue.backlog().fail_openings(taken[0].flush().unwrap_err());
     assert_eq!(stage.opened(), (0, 1));
-    let numbers = stage.queue.with_log(|log| Arc::clone(&log.numbers));
+    let numbers = stage.queue.with_log(|log| Arc::clone(&log.numbers)).unwrap();
     Attendant { dir: stage.dir.clone(), numbers, options: options() }.finish(&stage.queue);
     assert_eq!(stage.opened(), (1, 0));
 }
