@@ -14,8 +14,9 @@ use crate::limits::FIELD_MANAGER;
 /// installations leave each other's objects alone.
 pub const OWNER_LABEL: &str = "bailiwick.dev/operator";
 
-/// Annotation of objects of which we own only the labels: the hash of what was applied.
-pub(crate) const APPLIED: &str = "bailiwick.dev/applied";
+/// Annotation with the hash of what was applied. It shows that a label of another owner's object is no longer
+/// wanted, and whether a difference that an operator finds when it starts is an older manifest or drift.
+const APPLIED: &str = "bailiwick.dev/applied";
 
 /// Identifies an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,8 +75,6 @@ pub struct Live {
     pub labels: BTreeMap<String, String>,
     /// For a namespace: the labels that another manager applied, even if others did so too.
     pub theirs: BTreeSet<String>,
-    /// Whether the operator is the only one that ever set a field that is still there, the status aside.
-    pub only_ours: bool,
     /// `metadata.annotations`.
     pub annotations: BTreeMap<String, String>,
     /// `metadata.creationTimestamp`, as written.
@@ -128,19 +127,20 @@ impl Wanted {
             && let Some(object) = manifest.as_object_mut()
         {
             object.retain(|member, _| ["apiVersion", "kind", "metadata"].contains(&member.as_str()));
-            let applied: String = digest(&Value::Object(object.clone())).chars().take(16).collect();
-            // Another owner's object has no known form; this annotation reveals that a label is no longer
-            // wanted.
-            if let Some(metadata) = manifest.pointer_mut("/metadata").and_then(Value::as_object_mut)
-                && let Some(annotations) =
-                    metadata.entry("annotations").or_insert_with(|| Value::Object(Map::new())).as_object_mut()
-            {
-                annotations.insert(APPLIED.to_owned(), Value::String(applied));
-            }
         }
+        annotate(&mut manifest);
         let hash = digest(&manifest);
         let namespace = kind.namespaced().then_some(namespace);
         Ok(Self { key: Key { kind, namespace, name }, manifest, hash })
+    }
+
+    /// Whether the object was last applied from another manifest, by this operator or an earlier one.
+    #[must_use]
+    pub fn follows(&self, live: &Live) -> bool {
+        let of_this = self.strings("/metadata/annotations").find(|(key, _)| *key == APPLIED);
+        live.annotations
+            .get(APPLIED)
+            .is_some_and(|applied| Some(applied.as_str()) != of_this.map(|(_, hash)| hash))
     }
 
     fn strings(&self, at: &str) -> impl Iterator<Item = (&str, &str)> {
@@ -169,8 +169,11 @@ impl Live {
             _ => Map::new(),
         };
         let status = body.remove("status").unwrap_or_default();
-        let managed = metadata.managed_fields.unwrap_or_default();
-        let theirs = if kind.share() == Share::Labels { theirs(&managed) } else { BTreeSet::new() };
+        let theirs = if kind.share() == Share::Labels {
+            theirs(&metadata.managed_fields.unwrap_or_default())
+        } else {
+            BTreeSet::new()
+        };
         Self {
             key: Key {
                 kind,
@@ -183,7 +186,6 @@ impl Live {
             ending: metadata.deletion_timestamp.is_some(),
             labels: metadata.labels.unwrap_or_default(),
             theirs,
-            only_ours: is_only_ours(&managed),
             annotations: metadata.annotations.unwrap_or_default(),
             created: metadata.creation_timestamp.map(|time| time.0.to_string()).unwrap_or_default(),
             body,
@@ -202,7 +204,6 @@ impl Live {
             ending: false,
             labels: BTreeMap::new(),
             theirs: BTreeSet::new(),
-            only_ours: true,
             annotations: BTreeMap::new(),
             created: String::new(),
             body: Map::new(),
@@ -235,11 +236,23 @@ fn theirs(fields: &[ManagedFieldsEntry]) -> BTreeSet<String> {
         .collect()
 }
 
-/// Whether no other manager owns a field outside the status.
-fn is_only_ours(fields: &[ManagedFieldsEntry]) -> bool {
-    let mut of_object =
-        fields.iter().filter(|entry| entry.subresource.as_deref() != Some("status")).peekable();
-    of_object.peek().is_some() && of_object.all(|entry| entry.manager.as_deref() == Some(FIELD_MANAGER))
+/// Adds [`APPLIED`], which does not count itself.
+fn annotate(manifest: &mut Value) {
+    if let Some(annotations) = manifest.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+        annotations.remove(APPLIED);
+        if annotations.is_empty()
+            && let Some(metadata) = manifest.pointer_mut("/metadata").and_then(Value::as_object_mut)
+        {
+            metadata.remove("annotations");
+        }
+    }
+    let applied = Value::String(digest(manifest).chars().take(16).collect());
+    if let Some(metadata) = manifest.pointer_mut("/metadata").and_then(Value::as_object_mut)
+        && let Some(annotations) =
+            metadata.entry("annotations").or_insert_with(|| Value::Object(Map::new())).as_object_mut()
+    {
+        annotations.insert(APPLIED.to_owned(), applied);
+    }
 }
 
 /// SHA-256 (hex) of the JSON, whose members are sorted.

@@ -85,6 +85,32 @@ fn a_pack_and_its_binding_become_controls_and_a_status() {
     operator.stop();
 }
 
+/// Whoever may create objects can do so under the names and as the field manager of the operator.
+#[test]
+fn what_stood_under_our_name_before_is_not_taken_for_ours() {
+    let stage = Stage::new();
+    let operator = stage.operator(&[]).leads();
+    bound(&stage, "before");
+    let all = stage.list("networkpolicies", Some("before-a"));
+    let deny =
+        all.iter().map(name).find(|name| name.ends_with("-default-deny")).expect("a policy that denies");
+    operator.stop();
+    stage.kubectl(&["delete", "networkpolicy", &deny, "-n", "before-a"]);
+    let file = stage.folder.path().join("open.yaml");
+    let open = format!(
+        "{{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {{name: {deny}, namespace: before-a}}, \
+         spec: {{podSelector: {{}}, policyTypes: [Ingress, Egress], egress: [{{}}]}}}}"
+    );
+    std::fs::write(&file, open).expect("a file");
+    stage.kubectl(&["create", "--field-manager=bailiwick-operator", "-f", &file.to_string_lossy()]);
+
+    let _operator = stage.operator(&[]).leads();
+    until("what stood there denies", || {
+        let spec = stage.get("networkpolicy", &deny, Some("before-a"))?["spec"].clone();
+        spec.get("egress").is_none().then_some(())
+    });
+}
+
 #[test]
 fn what_somebody_deletes_or_edits_comes_back_and_is_counted() {
     let stage = Stage::new();

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use super::created;
 use super::plan::{Forms, Plan, Why, Write, plan};
 use crate::kind::{Kind, Share};
 use crate::lease::{Fence, Shut};
@@ -214,7 +215,7 @@ impl Engine {
             self.apply(wanted, live).await?;
             return Ok(None);
         }
-        let applied = match self.apply(wanted, live).await {
+        let (applied, is_new) = match self.apply(wanted, live).await {
             Ok(applied) => applied,
             // Immutable and not as wanted: another client created a different object of that name.
             Err(error) if error.code() == 422 => {
@@ -231,8 +232,8 @@ impl Engine {
         };
         let learned = match self.forms.get(wanted) {
             Some(_) => None,
-            // Created just now, by nobody else: how it is stored is its form, and a dry run would only say it again.
-            None if live.is_none() && applied.only_ours => return Ok(Some(applied.body)),
+            // Nothing was there before: how it is stored is its form, and a dry run would only say it again.
+            None if is_new => return Ok(Some(applied.body)),
             None => Some(self.form(wanted).await?),
         };
         let form = self.forms.get(wanted).or(learned.as_ref()).ok_or(WriteError::NotKept)?;
@@ -274,9 +275,10 @@ impl Engine {
         Ok(Live::new(wanted.key.kind, object).body)
     }
 
-    async fn apply(&self, wanted: &Wanted, live: Option<&Live>) -> Result<Live, WriteError> {
+    /// The object as it is stored, and whether this created it.
+    async fn apply(&self, wanted: &Wanted, live: Option<&Live>) -> Result<(Live, bool), WriteError> {
         if live.is_none() && wanted.key.kind.share() == Share::Made {
-            return self.create(wanted).await;
+            return Ok((self.create(wanted).await?, true));
         }
         self.fence.check()?;
         let mut manifest = wanted.manifest.clone();
@@ -286,12 +288,10 @@ impl Engine {
             metadata.insert("resourceVersion".to_owned(), Value::String(live.version.to_string()));
             metadata.insert("uid".to_owned(), Value::String(live.uid.clone()));
         }
-        let params = PatchParams::apply(FIELD_MANAGER).force();
         let api = self.api(&wanted.key);
-        let patch = Patch::Apply(&manifest);
-        let sent = api.patch(&wanted.key.name, &params, &patch);
-        let object = timeout(WRITE_TIMEOUT, sent).await.map_err(|_| WriteError::Timeout)??;
-        Ok(self.stored(wanted.key.kind, Verb::apply, object))
+        let sent = created::apply(&self.client, &api, &wanted.key.name, &manifest);
+        let (object, is_new) = timeout(WRITE_TIMEOUT, sent).await.map_err(|_| WriteError::Timeout)??;
+        Ok((self.stored(wanted.key.kind, Verb::apply, object), is_new))
     }
 
     /// Creates an object; one that another client has created meanwhile is not taken over.

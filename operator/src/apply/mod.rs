@@ -16,6 +16,7 @@
 //! the object changed since, it is compared again. Nothing that is not labelled as this operator's is ever
 //! deleted.
 
+mod created;
 mod engine;
 mod plan;
 #[cfg(test)]

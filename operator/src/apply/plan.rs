@@ -66,11 +66,11 @@ pub enum Write<'w> {
 }
 
 impl Write<'_> {
-    /// Of an object that this operator compares for the first time since it started, what another manifest of
-    /// an earlier operator left is no drift. Only a field that somebody else set shows drift then.
+    /// An object that this operator compares for the first time since it started may differ because an earlier
+    /// operator applied an older manifest, which is no drift.
     pub fn own_change(&mut self, first_seen: &BTreeSet<&Key>) {
         if let Self::Apply { wanted, why, live: Some(live) } = self
-            && live.only_ours
+            && wanted.follows(live)
             && first_seen.contains(&wanted.key)
         {
             *why = Why::Wanted;

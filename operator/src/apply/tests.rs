@@ -110,20 +110,20 @@ fn an_object_is_not_judged_before_its_form_is_known() {
 #[test]
 fn what_an_earlier_operator_left_is_no_drift() {
     let wanted = policy("one", &json!({ "podSelector": {} }));
+    let older = policy("one", &json!({ "podSelector": {}, "egress": [] }));
     let forms = forms(&wanted, &json!({ "podSelector": {}, "policyTypes": ["Ingress"] }));
-    let why = |only_ours, first_seen: &[&Key]| {
-        let left = Live { only_ours, ..live(&wanted, &json!({ "podSelector": {} })) };
-        let (wanted, left) =
-            (map([(wanted.key.clone(), wanted.clone())]), map([(wanted.key.clone(), Arc::new(left))]));
-        let mut plan = plan(&wanted, &left, &forms, |_| false);
+    let why = |of: &Wanted, first_seen: &[&Key]| {
+        let left = Arc::new(live(of, &json!({ "podSelector": {} })));
+        let (all, left) = (map([(wanted.key.clone(), wanted.clone())]), map([(wanted.key.clone(), left)]));
+        let mut plan = plan(&all, &left, &forms, |_| false);
         let first_seen = first_seen.iter().copied().collect();
         plan.writes.iter_mut().for_each(|write| write.own_change(&first_seen));
         let [Write::Apply { why, .. }] = plan.writes[..] else { panic!("one write") };
         why
     };
-    assert_eq!(why(true, &[&wanted.key]), Why::Wanted);
-    assert_eq!(why(false, &[&wanted.key]), Why::Drift(Drift::Edited));
-    assert_eq!(why(true, &[]), Why::Drift(Drift::Edited), "it had been in its form");
+    assert_eq!(why(&older, &[&wanted.key]), Why::Wanted);
+    assert_eq!(why(&wanted, &[&wanted.key]), Why::Drift(Drift::Edited), "something was taken away");
+    assert_eq!(why(&older, &[]), Why::Drift(Drift::Edited), "it had been in its form");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use crate::object::{APPLIED, Live, Wanted};
+use crate::object::{Live, Wanted};
 
 /// What we want of a namespace beyond what its owner already wants; `None`: all of it.
 ///
@@ -36,10 +36,6 @@ pub(super) fn beside(wanted: &Wanted, live: &Live, owner: &str) -> Option<Wanted
                 labels.remove(&at);
             }
         }
-    }
-    if let Some(annotations) = manifest.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
-        // The hash of the original manifest.
-        annotations.remove(APPLIED);
     }
     left.then(|| Wanted::new(manifest, owner).ok()).flatten()
 }
