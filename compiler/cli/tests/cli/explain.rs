@@ -6,11 +6,9 @@ use bailiwick_audit::{Mode, Opening};
 use serde_json::Value;
 
 use crate::book::{Book, compiled, shell};
-use crate::commands::members;
+use crate::json::members;
 use crate::replay::edited;
-use crate::stage::{Stage, printed, root};
-
-const PACK: &str = "policy-packs/code-interpreter";
+use crate::stage::{PACK, Stage, printed, root};
 
 fn explained(stage: &Stage, args: &[&str]) -> (Option<i32>, Value) {
     let output = stage.run(&[&["explain", "--format", "json"], args].concat());

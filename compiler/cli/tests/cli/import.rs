@@ -10,7 +10,7 @@ use bailiwick_compiler::source::{PackSources, SourceFile};
 use bailiwick_policy::cel::Watching;
 use serde_json::{Value, json};
 
-use crate::commands::members;
+use crate::json::members;
 use crate::stage::{Stage, printed, root};
 
 /// Imports a file with this text; returns exit code and report, with the pack under `out/pack.yaml`.

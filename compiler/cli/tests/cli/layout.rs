@@ -1,8 +1,6 @@
 //! `bailiwick fmt`: files in their canonical layout, with every comment and the same meaning.
 
-use crate::stage::{Stage, printed};
-
-const PACK: &str = "policy-packs/code-interpreter";
+use crate::stage::{PACK, Stage, printed};
 
 fn read(stage: &Stage, name: &str) -> String {
     std::fs::read_to_string(stage.path(name)).expect(name)

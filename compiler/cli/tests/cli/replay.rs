@@ -6,10 +6,8 @@ use bailiwick_audit::Mode;
 use serde_json::{Value, json};
 
 use crate::book::{Book, compiled, shell};
-use crate::commands::members;
-use crate::stage::{Stage, printed, root};
-
-const PACK: &str = "policy-packs/code-interpreter";
+use crate::json::members;
+use crate::stage::{PACK, Stage, printed, root};
 
 fn replayed(stage: &Stage, pack: &str) -> (Option<i32>, Value) {
     let args = ["replay", "--log", "log", "--library", "policy-packs", "--pack", pack, "--format", "json"];

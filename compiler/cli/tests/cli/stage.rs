@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+/// The shipped pack that most tests use, in the folder of every stage.
+pub(crate) const PACK: &str = "policy-packs/code-interpreter";
+
 /// The folder; dropped with the value.
 pub(crate) struct Stage(tempfile::TempDir);
 

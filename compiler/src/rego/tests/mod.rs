@@ -1,4 +1,5 @@
-//! What checks report about modules, what modules evaluate to, and that hostile ones end.
+//! What checks report about modules, what modules evaluate to, and that hostile ones end. `charges`: what is
+//! charged to a rule for what it makes and reads; `operators`: what is rewritten before evaluation.
 
 use bailiwick_policy::admission::rego::{Documents, RegoEngine, RegoFailure};
 use bailiwick_policy::ir::Const;
@@ -7,7 +8,9 @@ use bailiwick_policy::policy::MAX_MODULE_BYTES;
 
 use super::{Regorus, check};
 
+mod charges;
 mod comparisons;
+mod operators;
 
 const POD: &str = r#"{"metadata":{"name":"p","labels":{"zone":"a"}},"spec":{"hostname":"h","containers":[{"name":"one","image":"i:latest"},{"name":"two","image":"i:1"}]}}"#;
 
@@ -262,83 +265,6 @@ fn hostile_modules_end() {
     assert_eq!(gives(&module(json)), Ok(vec!["x".to_owned()]));
 }
 
-/// Lines that each make twice as much as the line before, or more.
-fn doubling(first: &str, line: &str, lines: usize) -> String {
-    let lines: String = (0..lines)
-        .map(|at| line.replace("NEXT", &format!("x{}", at + 1)).replace("LAST", &format!("x{at}")) + "\n")
-        .collect();
-    module(&format!("deny contains \"x\" if {{\nx0 := {first}\n{lines}}}"))
-}
-
-/// What doubles in one step, by built-in.
-const DOUBLING: &[(&str, &str)] = &[
-    ("[1, 2, 3, 4]", "NEXT := array.concat(LAST, LAST)"),
-    ("input.object.metadata.name", "NEXT := concat(\"\", [LAST, LAST])"),
-    ("input.object.metadata.name", "NEXT := sprintf(\"%s%s\", [LAST, LAST])"),
-    ("input.object.metadata.name", "NEXT := sprintf(\"%v\", [[LAST, LAST]])"),
-    ("\"aaaa\"", "NEXT := replace(LAST, \"a\", \"aa\")"),
-    ("\"aaaa\"", "NEXT := regex.replace(LAST, \"a\", \"aa\")"),
-    ("\"aaaa\"", "NEXT := hex.encode(LAST)"),
-    ("\"\\\\\"", "NEXT := json.marshal(LAST)"),
-    // Each value contains the previous one twice, so the first one occurs as often as there are paths to it
-    // when written out.
-    ("[1, 2, 3, 4]", "NEXT := [LAST, LAST]\ncount(json.marshal(NEXT)) > 0"),
-    ("{\"a\": 1}", "NEXT := {\"a\": LAST, \"b\": LAST}\ncount(object.union(NEXT, NEXT)) > 0"),
-];
-
-#[test]
-fn what_doubles_forty_times_ends_at_the_limit_of_memory() {
-    for (first, line) in DOUBLING {
-        match gives(&doubling(first, line, 40)) {
-            Err(RegoFailure::Limit(said)) => assert!(said.contains("64 MiB"), "{line}: {said}"),
-            other => panic!("{line}: {other:?}"),
-        }
-        // A few doublings are harmless.
-        assert_eq!(gives(&doubling(first, line, 5)), Ok(vec!["x".to_owned()]), "{line}");
-    }
-    // Many pieces, and much that is made and then discarded.
-    let text = "deny contains \"x\" if {\n\
-        t := concat(\"\", [c | some k in split(input.object.metadata.long, \"\"); c := sprintf(\"%sxxxxyyyy\", [k])])\n\
-        x := split(substring(t, 0, 60), \"\")\n\
-        count([y | some i in x; some j in x; y := concat(\"\", [t, t, t, t, t, t, t, t])]) > 0\n}";
-    let object = format!(r#"{{"metadata": {{"long": "{}"}}}}"#, "z".repeat(4_000));
-    match gives_over(&module(text), &object) {
-        Err(RegoFailure::Limit(said)) => assert!(said.contains("64 MiB"), "{said}"),
-        other => panic!("{other:?}"),
-    }
-    // A definition that continues where another one reached the limit does not evade it.
-    let caught = "deny contains \"x\" if f([1, 2, 3, 4]) == 0\nf(x) := count(y) if {\nLINES\ny := x40\n}\nf(x) := 0 if count(x) == 4";
-    let lines: String = (1..40).map(|at| format!("x{} := array.concat(x{at}, x{at})\n", at + 1)).collect();
-    let caught = caught.replace("LINES", &format!("x1 := array.concat(x, x)\n{lines}"));
-    assert!(matches!(gives(&module(&caught)), Err(RegoFailure::Limit(said)) if said.contains("64 MiB")));
-    // What one evaluation makes is not charged to the next.
-    for _ in 0..3 {
-        assert_eq!(
-            gives(&doubling("[1, 2, 3, 4]", "NEXT := array.concat(LAST, LAST)", 12)),
-            Ok(vec!["x".to_owned()])
-        );
-    }
-}
-
-/// The attack without the control: regorus by itself makes the whole result, within the limit of steps.
-#[test]
-fn without_the_limit_twenty_lines_make_four_million_elements() {
-    use regorus::{Engine, Value};
-    let doubled = |line: &str, first: &str| {
-        let mut engine = Engine::new();
-        let lines: String = (0..20)
-            .map(|at| line.replace("NEXT", &format!("x{}", at + 1)).replace("LAST", &format!("x{at}")) + "\n")
-            .collect();
-        let text = format!("package images\nmade := count(x20) if {{\nx0 := {first}\n{lines}}}\n");
-        engine.add_policy("images".to_owned(), text).expect("it is Rego");
-        engine.set_execution_timer_config(super::engine::LIMIT);
-        super::stack::run(move || engine.eval_rule("data.images.made".to_owned()).expect("it ends"))
-            .expect("it ran")
-    };
-    assert_eq!(doubled("NEXT := array.concat(LAST, LAST)", "[1, 2, 3, 4]"), Value::from(4_u64 << 20));
-    assert_eq!(doubled("NEXT := concat(\"\", [LAST, LAST])", "\"abcd\""), Value::from(4_u64 << 20));
-}
-
 /// The result of the rule as regorus by itself evaluates it, within the limit of steps.
 fn alone(text: &str, object: &str) -> Vec<String> {
     let mut engine = regorus::Engine::new();
@@ -347,175 +273,6 @@ fn alone(text: &str, object: &str) -> Vec<String> {
     engine.set_execution_timer_config(super::engine::LIMIT);
     let set = super::stack::run(move || engine.eval_rule("data.images.deny".to_owned())).expect("it ran");
     super::convert::messages(&set.expect("it ends")).expect("messages")
-}
-
-/// Loops over the contents of the object. Each step traverses all of it, so an object twice as large takes
-/// four times as long.
-#[test]
-fn what_a_step_goes_through_is_charged() {
-    let names: Vec<String> = (0..4_000).map(|at| format!("\"n{at}\"")).collect();
-    let object = format!(
-        r#"{{"l": [{}], "long": "{}", "json": "[{}0]"}}"#,
-        names.join(","),
-        "z".repeat(1_000_000),
-        "0,".repeat(20_000)
-    );
-    let few = r#"{"l": ["n1", "n2"], "long": "zzz", "json": "[0]"}"#;
-    let rule = |all: &str, condition: &str| {
-        module(&format!(
-            "l := input.object.l\ns := {{x | some x in array.slice(l, 0, 1200)}}\ndeny contains \"x\" if count([1 | some x in {all}; {condition}]) > 0"
-        ))
-    };
-    for (all, condition) in [
-        ("s", "count(s - {x}) > 0"),
-        ("s", "count(s | {x}) > 0"),
-        ("s", "count({x} & s) > 0"),
-        ("s", "count(union({s, {x}})) > 0"),
-        ("s", "not contains(input.object.long, x)"),
-        ("s", "indexof(input.object.long, x) == -1"),
-        ("s", "not regex.match(x, input.object.long)"),
-        ("l", "max(l) != \"x\""),
-        ("l", "object.subset(l, [x])"),
-        ("l", "strings.any_prefix_match(l, [x])"),
-        ("l", "count(json.unmarshal(input.object.json)) > 0"),
-        ("l", "json.is_valid(input.object.json)"),
-        ("l", "count(input.object.long) > 0"),
-        ("l", "not net.cidr_is_valid(input.object.long)"),
-        ("l", "count(regex.find_all_string_submatch_n(\"((z))\", input.object.long, 1)) > 0"),
-    ] {
-        let text = rule(all, condition);
-        match gives_over(&text, &object) {
-            Err(RegoFailure::Limit(said)) => assert!(said.contains("64 MiB"), "{condition}: {said}"),
-            other => panic!("{condition}: {other:?}"),
-        }
-        // A few elements are harmless.
-        assert_eq!(gives_over(&text, few), Ok(vec!["x".to_owned()]), "{condition}");
-    }
-    // The attack without the control: within the limit of steps, each runs to its end.
-    for (all, condition) in
-        [("s", "count(s - {x}) > 0"), ("s", "not contains(input.object.long, x)"), ("l", "max(l) != \"x\"")]
-    {
-        assert_eq!(alone(&rule(all, condition), &object), ["x"], "{condition}");
-    }
-}
-
-#[test]
-fn no_number_grows_without_bound() {
-    let squared = "NEXT := LAST * LAST";
-    assert!(matches!(gives(&doubling("3", squared, 40)), Err(RegoFailure::Limit(_))));
-    assert_eq!(gives(&doubling("3", squared, 10)), Ok(vec!["x".to_owned()]));
-    let twenty = doubling("3", squared, 20).replace("}\n", "x20 > 1\n}\n");
-    assert_eq!(alone(&twenty, "{}"), ["x"], "a number of 1.6 million bits");
-    // A default may be a comprehension, and that of a function anything.
-    let body = |lines: usize| {
-        let lines: String = (0..lines).map(|at| format!("x{} := x{at} * x{at}\n", at + 1)).collect();
-        format!("[1 |\nx0 := 3\n{lines}]")
-    };
-    for (bomb, call) in [("bomb", "bomb"), ("bomb(_)", "bomb(1)\nbomb(x) := [] if x == 2")] {
-        let of_default = |lines: usize| {
-            module(&format!("default {bomb} := {}\ndeny contains \"x\" if [1] == {call}", body(lines)))
-        };
-        assert!(matches!(gives(&of_default(40)), Err(RegoFailure::Limit(_))), "{bomb}");
-        assert_eq!(gives(&of_default(10)), Ok(vec!["x".to_owned()]), "{bomb}");
-        assert_eq!(alone(&of_default(20), "{}"), ["x"], "{bomb}");
-    }
-    let of_list = module("deny contains \"x\" if product(input.object.l) != 1");
-    let many = format!(r#"{{"l": [{}]}}"#, vec!["9223372036854775807"; 1_000].join(","));
-    assert_eq!(alone(&of_list, &many), ["x"]);
-    assert!(matches!(gives_over(&of_list, &many), Err(RegoFailure::Limit(_))));
-    assert_eq!(gives_over(&of_list, r#"{"l": [2, 3]}"#), Ok(vec!["x".to_owned()]));
-}
-
-/// regorus rejects such a default only when it evaluates it, with the position in the text that has calls.
-#[test]
-fn a_default_is_a_constant_or_a_comprehension() {
-    let deny = "data.images.deny";
-    let of =
-        |default: &str| module(&format!("default n := {default}\ndeny contains \"x\" if count([n]) > 0"));
-    for (default, at) in [
-        ("(2 * 3)", "2 * 3"),
-        ("[1, {\"a\": {2 - 1}}]", "2 - 1"),
-        ("{(1 - 1): 2}", "1 - 1"),
-        ("- (2 * 3)", "- (2 * 3)"),
-        ("count([1])", "count([1])"),
-        ("input.object.metadata.name", "input.object.metadata.name"),
-    ] {
-        let said = said(&of(default), deny);
-        let expected = format!("Syntax at `{at}`: a default is a constant or a comprehension");
-        assert!(said.len() == 1 && said.iter().all(|one| one.starts_with(&expected)), "{default}: {said:?}");
-    }
-    // The parser reads no further than `2`.
-    let bare = said(&of("2 * 3"), deny);
-    assert!(bare.len() == 1 && bare.iter().all(|one| one.starts_with("Syntax at `*`: ")), "{bare:?}");
-    for default in ["-1", "[1, {\"a\": set()}]", "{1, -2}", "[x | some x in [1, 2]; x * x > 1]", "`2 * 3`"] {
-        assert_eq!(gives(&of(default)), Ok(vec!["x".to_owned()]), "{default}");
-    }
-}
-
-/// Operators are rewritten as calls before evaluation, and mean the same.
-#[test]
-fn operators_mean_the_same_as_calls() {
-    let object = r#"{"l": [3, 1, 2], "a": 7, "b": 1.5, "s": "t", "n": null}"#;
-    for value in [
-        "input.object.a - 1",
-        "input.object.a -1",
-        "input.object.a - 1 - 2 * 3 - -1",
-        "(input.object.a - 1) * ((2 - 3) * (4))",
-        "( input.object.a # - ) *\n - 1 ) - ( 2 )",
-        "{1, 2} | {3} & {3, 4} - {4} | {5}",
-        "({1, 2} | {3}) & ({3, 4} - {4})",
-        "{x | some x in input.object.l} - {1}",
-        "[w | some x in input.object.l; y := x * x; y - x > 0; w := x - y]",
-        "{k: w | some x in input.object.l; k := x - 1; w := x * 2}",
-        "input.object.l[2 - 1] * input.object.b",
-        "count({1} | {2}) - count({3} - {3})",
-        "count(set() | {1} - set())",
-        "{2} | set() | {1}",
-        "((set( # )\n )) | {1}) - (set() & {2})",
-        "[set() - set(), {(set() | set())}]",
-        "[1 - 1, 2 * 2, {1} | {2}]",
-        "f(input.object.a - 1) * f(2)",
-        "input.object.absent - 1",
-        "input.object.a - input.object.absent",
-        "{\"k - 1\": `a - b * \"c\" | d`, \"q\": \"\\\" - 1\"}",
-        "9223372036854775807 * 9223372036854775807 - 1",
-        "1e300 * 1e300",
-        "10 - 3 % 2 * 5 / 2 + 1",
-    ] {
-        let text = module(&format!(
-            "deny contains sprintf(\"%v\", [v]) if v := {value}\nf(x) := x - 1 if x * 2 > 1"
-        ));
-        assert_eq!(gives_over(&text, object), Ok(alone(&text, object)), "{value}");
-        assert_eq!(value.contains("absent"), gives_over(&text, object).unwrap().is_empty(), "{value}");
-    }
-    for wrong in [
-        "input.object.s - 1",
-        "count({1} - 1) > 0",
-        "1 | {2}",
-        "count({1} & [1]) > 0",
-        "input.object.n * 2",
-        "[{1} * 2] != []",
-    ] {
-        let text = module(&format!("deny contains \"x\" if {wrong}"));
-        match gives_over(&text, object) {
-            Err(RegoFailure::Evaluation(said)) => assert!(said.starts_with("line 2 of its Rego: "), "{said}"),
-            other => panic!("{wrong}: {other:?}"),
-        }
-    }
-    for (body, name) in [
-        ("__minus(x, y) := 1\ndeny contains \"x\" if 2 - 1 == 1", "__minus"),
-        ("import input.object as __union\ndeny contains \"x\" if count({1} | {2}) > 1", "__union"),
-        ("deny contains \"x\" if __times(1, 2) == 2", "there is no function `__times`"),
-        ("deny contains \"x\" if count(__builtin_sets.union({1}, {2})) > 1", "is the interpreter's own"),
-    ] {
-        let said = said(&module(body), "data.images.deny");
-        assert!(said.iter().any(|one| one.contains(name)), "{body}: {said:?}");
-    }
-    let long = format!("deny contains \"x\" if 0 < 1{}", " - 1".repeat(60));
-    assert!(said(&module(&long), "data.images.deny").is_empty(), "{long}");
-    let longer = format!("deny contains \"x\" if [{}] != []", vec!["2*1"; 150].join(","));
-    let said = said(&module(&longer), "data.images.deny");
-    assert!(said.iter().any(|one| one.contains("its operators written as calls")), "{said:?}");
 }
 
 #[test]

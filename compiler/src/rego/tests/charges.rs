@@ -1,0 +1,160 @@
+//! What a rule makes and reads is charged to it, beside its steps: rules that would fill the memory or hold up
+//! a review end, and what regorus by itself would do with them.
+
+use bailiwick_policy::admission::rego::RegoFailure;
+
+use super::{alone, gives, gives_over, module};
+
+/// Lines that each make twice as much as the line before, or more.
+fn doubling(first: &str, line: &str, lines: usize) -> String {
+    let lines: String = (0..lines)
+        .map(|at| line.replace("NEXT", &format!("x{}", at + 1)).replace("LAST", &format!("x{at}")) + "\n")
+        .collect();
+    module(&format!("deny contains \"x\" if {{\nx0 := {first}\n{lines}}}"))
+}
+
+/// What doubles in one step, by built-in.
+const DOUBLING: &[(&str, &str)] = &[
+    ("[1, 2, 3, 4]", "NEXT := array.concat(LAST, LAST)"),
+    ("input.object.metadata.name", "NEXT := concat(\"\", [LAST, LAST])"),
+    ("input.object.metadata.name", "NEXT := sprintf(\"%s%s\", [LAST, LAST])"),
+    ("input.object.metadata.name", "NEXT := sprintf(\"%v\", [[LAST, LAST]])"),
+    ("\"aaaa\"", "NEXT := replace(LAST, \"a\", \"aa\")"),
+    ("\"aaaa\"", "NEXT := regex.replace(LAST, \"a\", \"aa\")"),
+    ("\"aaaa\"", "NEXT := hex.encode(LAST)"),
+    ("\"\\\\\"", "NEXT := json.marshal(LAST)"),
+    // Each value contains the previous one twice, so the first one occurs as often as there are paths to it
+    // when written out.
+    ("[1, 2, 3, 4]", "NEXT := [LAST, LAST]\ncount(json.marshal(NEXT)) > 0"),
+    ("{\"a\": 1}", "NEXT := {\"a\": LAST, \"b\": LAST}\ncount(object.union(NEXT, NEXT)) > 0"),
+];
+
+#[test]
+fn what_doubles_forty_times_ends_at_the_limit_of_memory() {
+    for (first, line) in DOUBLING {
+        match gives(&doubling(first, line, 40)) {
+            Err(RegoFailure::Limit(said)) => assert!(said.contains("64 MiB"), "{line}: {said}"),
+            other => panic!("{line}: {other:?}"),
+        }
+        // A few doublings are harmless.
+        assert_eq!(gives(&doubling(first, line, 5)), Ok(vec!["x".to_owned()]), "{line}");
+    }
+    // Many pieces, and much that is made and then discarded.
+    let text = "deny contains \"x\" if {\n\
+        t := concat(\"\", [c | some k in split(input.object.metadata.long, \"\"); c := sprintf(\"%sxxxxyyyy\", [k])])\n\
+        x := split(substring(t, 0, 60), \"\")\n\
+        count([y | some i in x; some j in x; y := concat(\"\", [t, t, t, t, t, t, t, t])]) > 0\n}";
+    let object = format!(r#"{{"metadata": {{"long": "{}"}}}}"#, "z".repeat(4_000));
+    match gives_over(&module(text), &object) {
+        Err(RegoFailure::Limit(said)) => assert!(said.contains("64 MiB"), "{said}"),
+        other => panic!("{other:?}"),
+    }
+    // A definition that continues where another one reached the limit does not evade it.
+    let caught = "deny contains \"x\" if f([1, 2, 3, 4]) == 0\nf(x) := count(y) if {\nLINES\ny := x40\n}\nf(x) := 0 if count(x) == 4";
+    let lines: String = (1..40).map(|at| format!("x{} := array.concat(x{at}, x{at})\n", at + 1)).collect();
+    let caught = caught.replace("LINES", &format!("x1 := array.concat(x, x)\n{lines}"));
+    assert!(matches!(gives(&module(&caught)), Err(RegoFailure::Limit(said)) if said.contains("64 MiB")));
+    // What one evaluation makes is not charged to the next.
+    for _ in 0..3 {
+        assert_eq!(
+            gives(&doubling("[1, 2, 3, 4]", "NEXT := array.concat(LAST, LAST)", 12)),
+            Ok(vec!["x".to_owned()])
+        );
+    }
+}
+
+/// The attack without the control: regorus by itself makes the whole result, within the limit of steps.
+#[test]
+fn without_the_limit_twenty_lines_make_four_million_elements() {
+    use regorus::{Engine, Value};
+    let doubled = |line: &str, first: &str| {
+        let mut engine = Engine::new();
+        let lines: String = (0..20)
+            .map(|at| line.replace("NEXT", &format!("x{}", at + 1)).replace("LAST", &format!("x{at}")) + "\n")
+            .collect();
+        let text = format!("package images\nmade := count(x20) if {{\nx0 := {first}\n{lines}}}\n");
+        engine.add_policy("images".to_owned(), text).expect("it is Rego");
+        engine.set_execution_timer_config(crate::rego::engine::LIMIT);
+        crate::rego::stack::run(move || engine.eval_rule("data.images.made".to_owned()).expect("it ends"))
+            .expect("it ran")
+    };
+    assert_eq!(doubled("NEXT := array.concat(LAST, LAST)", "[1, 2, 3, 4]"), Value::from(4_u64 << 20));
+    assert_eq!(doubled("NEXT := concat(\"\", [LAST, LAST])", "\"abcd\""), Value::from(4_u64 << 20));
+}
+
+/// Loops over the contents of the object. Each step traverses all of it, so an object twice as large takes
+/// four times as long.
+#[test]
+fn what_a_step_goes_through_is_charged() {
+    let names: Vec<String> = (0..4_000).map(|at| format!("\"n{at}\"")).collect();
+    let object = format!(
+        r#"{{"l": [{}], "long": "{}", "json": "[{}0]"}}"#,
+        names.join(","),
+        "z".repeat(1_000_000),
+        "0,".repeat(20_000)
+    );
+    let few = r#"{"l": ["n1", "n2"], "long": "zzz", "json": "[0]"}"#;
+    let rule = |all: &str, condition: &str| {
+        module(&format!(
+            "l := input.object.l\ns := {{x | some x in array.slice(l, 0, 1200)}}\ndeny contains \"x\" if count([1 | some x in {all}; {condition}]) > 0"
+        ))
+    };
+    for (all, condition) in [
+        ("s", "count(s - {x}) > 0"),
+        ("s", "count(s | {x}) > 0"),
+        ("s", "count({x} & s) > 0"),
+        ("s", "count(union({s, {x}})) > 0"),
+        ("s", "not contains(input.object.long, x)"),
+        ("s", "indexof(input.object.long, x) == -1"),
+        ("s", "not regex.match(x, input.object.long)"),
+        ("l", "max(l) != \"x\""),
+        ("l", "object.subset(l, [x])"),
+        ("l", "strings.any_prefix_match(l, [x])"),
+        ("l", "count(json.unmarshal(input.object.json)) > 0"),
+        ("l", "json.is_valid(input.object.json)"),
+        ("l", "count(input.object.long) > 0"),
+        ("l", "not net.cidr_is_valid(input.object.long)"),
+        ("l", "count(regex.find_all_string_submatch_n(\"((z))\", input.object.long, 1)) > 0"),
+    ] {
+        let text = rule(all, condition);
+        match gives_over(&text, &object) {
+            Err(RegoFailure::Limit(said)) => assert!(said.contains("64 MiB"), "{condition}: {said}"),
+            other => panic!("{condition}: {other:?}"),
+        }
+        // A few elements are harmless.
+        assert_eq!(gives_over(&text, few), Ok(vec!["x".to_owned()]), "{condition}");
+    }
+    // The attack without the control: within the limit of steps, each runs to its end.
+    for (all, condition) in
+        [("s", "count(s - {x}) > 0"), ("s", "not contains(input.object.long, x)"), ("l", "max(l) != \"x\"")]
+    {
+        assert_eq!(alone(&rule(all, condition), &object), ["x"], "{condition}");
+    }
+}
+
+#[test]
+fn no_number_grows_without_bound() {
+    let squared = "NEXT := LAST * LAST";
+    assert!(matches!(gives(&doubling("3", squared, 40)), Err(RegoFailure::Limit(_))));
+    assert_eq!(gives(&doubling("3", squared, 10)), Ok(vec!["x".to_owned()]));
+    let twenty = doubling("3", squared, 20).replace("}\n", "x20 > 1\n}\n");
+    assert_eq!(alone(&twenty, "{}"), ["x"], "a number of 1.6 million bits");
+    // A default may be a comprehension, and that of a function anything.
+    let body = |lines: usize| {
+        let lines: String = (0..lines).map(|at| format!("x{} := x{at} * x{at}\n", at + 1)).collect();
+        format!("[1 |\nx0 := 3\n{lines}]")
+    };
+    for (bomb, call) in [("bomb", "bomb"), ("bomb(_)", "bomb(1)\nbomb(x) := [] if x == 2")] {
+        let of_default = |lines: usize| {
+            module(&format!("default {bomb} := {}\ndeny contains \"x\" if [1] == {call}", body(lines)))
+        };
+        assert!(matches!(gives(&of_default(40)), Err(RegoFailure::Limit(_))), "{bomb}");
+        assert_eq!(gives(&of_default(10)), Ok(vec!["x".to_owned()]), "{bomb}");
+        assert_eq!(alone(&of_default(20), "{}"), ["x"], "{bomb}");
+    }
+    let of_list = module("deny contains \"x\" if product(input.object.l) != 1");
+    let many = format!(r#"{{"l": [{}]}}"#, vec!["9223372036854775807"; 1_000].join(","));
+    assert_eq!(alone(&of_list, &many), ["x"]);
+    assert!(matches!(gives_over(&of_list, &many), Err(RegoFailure::Limit(_))));
+    assert_eq!(gives_over(&of_list, r#"{"l": [2, 3]}"#), Ok(vec!["x".to_owned()]));
+}
