@@ -10,15 +10,15 @@ use bailiwick_policy::admission::evidence::{Demand, ImageFacts, Wants};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::signatures::hash;
-use super::stub::{
-    Api, Body, Content, Reply, Stub, checker, digest, image, key, signatures, signatures_within,
+use super::loopback::{
+    Api, Body, Content, LoopbackRegistry, Reply, checker, digest, image, key, signatures, signatures_within,
 };
+use super::signatures::hash;
 
 #[tokio::test]
 async fn what_the_registry_says_about_digests_is_not_believed() {
     let content = Content::load();
-    let stub = Stub::start(move |request| {
+    let registry = LoopbackRegistry::start(move |request| {
         let content = Content::load();
         let honest = content.answer(request, Api::Referrers);
         let reply = if request.target.ends_with("/manifests/signed") {
@@ -30,7 +30,7 @@ async fn what_the_registry_says_about_digests_is_not_believed() {
         reply.with("Docker-Content-Digest", content.digest("signed"))
     })
     .await;
-    let found = digest(&checker(&[&stub.host], ""), &image(&stub, ":signed")).await.unwrap();
+    let found = digest(&checker(&[&registry.host], ""), &image(&registry, ":signed")).await.unwrap();
     assert_eq!(found, content.digest("unsigned"), "the digest of the bytes");
 }
 
@@ -39,7 +39,7 @@ async fn other_bytes_than_a_digest_stands_for_are_an_error_and_not_unsigned() {
     let content = Content::load();
     let signed = content.digest("signed");
     for part in ["/manifests/", "/blobs/"] {
-        let stub = Stub::start(move |request| {
+        let registry = LoopbackRegistry::start(move |request| {
             let content = Content::load();
             if request.target.contains(part) {
                 return Reply::bytes(b"{}".to_vec());
@@ -48,7 +48,8 @@ async fn other_bytes_than_a_digest_stands_for_are_an_error_and_not_unsigned() {
         })
         .await;
         let found =
-            signatures(&checker(&[&stub.host], ""), &image(&stub, "").at(&signed), &key("ours.pub")).await;
+            signatures(&checker(&[&registry.host], ""), &image(&registry, "").at(&signed), &key("ours.pub"))
+                .await;
         let found = found.unwrap();
         let incomplete = found.incomplete.clone().unwrap_or_default();
         assert!(incomplete.contains("gave other bytes"), "{part}: {found:?}");
@@ -60,7 +61,7 @@ async fn too_many_requests_are_waited_out() {
     let content = Content::load();
     let signed = content.digest("signed");
     let busy = AtomicUsize::new(3);
-    let stub = Stub::start(move |request| {
+    let registry = LoopbackRegistry::start(move |request| {
         let left = busy.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
         if left.is_ok() {
             Reply::status(429).with("Retry-After", "0")
@@ -70,7 +71,8 @@ async fn too_many_requests_are_waited_out() {
     })
     .await;
     let found =
-        signatures(&checker(&[&stub.host], ""), &image(&stub, "").at(&signed), &key("ours.pub")).await;
+        signatures(&checker(&[&registry.host], ""), &image(&registry, "").at(&signed), &key("ours.pub"))
+            .await;
     assert_eq!(found.unwrap().verified.len(), 1);
 }
 
@@ -80,13 +82,13 @@ async fn too_many_requests_are_never_unsigned() {
     let signed = content.digest("signed");
     for after in [Some("3600"), None] {
         for status in [429, 503] {
-            let stub = Stub::start(move |_| match after {
+            let registry = LoopbackRegistry::start(move |_| match after {
                 Some(after) => Reply::status(status).with("Retry-After", after),
                 None => Reply::status(status),
             })
             .await;
-            let checker = checker(&[&stub.host], "");
-            let reference = image(&stub, "").at(&signed);
+            let checker = checker(&[&registry.host], "");
+            let reference = image(&registry, "").at(&signed);
             let found =
                 signatures_within(&checker, &reference, &key("ours.pub"), Duration::from_secs(1)).await;
             let reason = found.unwrap_err();
@@ -181,24 +183,25 @@ async fn answers_to_all_requests_together_have_a_limit() {
 #[tokio::test]
 async fn a_body_of_ten_gibibytes_is_not_read() {
     for announced in [true, false] {
-        let stub = Stub::start(move |_| {
+        let registry = LoopbackRegistry::start(move |_| {
             let body = if announced { Body::Announced(10 << 30) } else { Body::Endless };
             Reply { status: 200, headers: Vec::new(), body }
         })
         .await;
-        let checker = checker(&[&stub.host], "");
-        let reason = digest(&checker, &image(&stub, ":signed")).await.unwrap_err();
+        let checker = checker(&[&registry.host], "");
+        let reason = digest(&checker, &image(&registry, ":signed")).await.unwrap_err();
         assert!(reason.contains("larger than 4194304 bytes"), "{reason}");
         // The bytes that were in buffers come on top.
-        assert!(stub.sent.load(Relaxed) < 64 << 20, "{} bytes were sent", stub.sent.load(Relaxed));
+        assert!(registry.sent.load(Relaxed) < 64 << 20, "{} bytes were sent", registry.sent.load(Relaxed));
     }
 }
 
 #[tokio::test]
 async fn a_registry_that_stalls_or_is_not_there_is_answered_for_in_time() {
-    let stub = Stub::start(|_| Reply { status: 200, headers: Vec::new(), body: Body::Never }).await;
-    let checker_of = checker(&[&stub.host], "");
-    let reference = image(&stub, "").at(&hash(b"x"));
+    let registry =
+        LoopbackRegistry::start(|_| Reply { status: 200, headers: Vec::new(), body: Body::Never }).await;
+    let checker_of = checker(&[&registry.host], "");
+    let reference = image(&registry, "").at(&hash(b"x"));
     let found =
         signatures_within(&checker_of, &reference, &key("ours.pub"), Duration::from_millis(300)).await;
     assert!(found.unwrap_err().contains("in time"));
@@ -213,13 +216,13 @@ async fn a_registry_that_stalls_or_is_not_there_is_answered_for_in_time() {
 
 #[tokio::test]
 async fn private_addresses_are_refused_unless_they_are_listed() {
-    let stub = Stub::with_content(Api::Referrers).await;
+    let registry = LoopbackRegistry::with_content(Api::Referrers).await;
     let unlisted = Arc::new(Checker::new(Settings::default()));
-    let reason = digest(&unlisted, &image(&stub, ":signed")).await.unwrap_err();
+    let reason = digest(&unlisted, &image(&registry, ":signed")).await.unwrap_err();
     assert!(reason.contains("a private address that is not listed for it"), "{reason}");
-    assert_eq!(stub.targets().len(), 0, "nothing was asked");
+    assert_eq!(registry.targets().len(), 0, "nothing was asked");
     // Without the defence the request goes out.
-    assert!(digest(&checker(&[&stub.host], ""), &image(&stub, ":signed")).await.is_ok());
+    assert!(digest(&checker(&[&registry.host], ""), &image(&registry, ":signed")).await.is_ok());
     for metadata in
         ["169.254.169.254/latest/meta-data:x", "[fd00:ec2::254]/a/b:x", "[::ffff:169.254.169.254]/a/b:x"]
     {
@@ -231,14 +234,14 @@ async fn private_addresses_are_refused_unless_they_are_listed() {
 
 #[tokio::test]
 async fn manifests_are_not_looked_for_elsewhere() {
-    let elsewhere = Stub::with_content(Api::Referrers).await;
+    let elsewhere = LoopbackRegistry::with_content(Api::Referrers).await;
     let to = elsewhere.host.clone();
-    let stub = Stub::start(move |request| {
+    let registry = LoopbackRegistry::start(move |request| {
         Reply::status(307).with("Location", format!("http://{to}{}", request.target))
     })
     .await;
-    let checker = checker(&[&stub.host, &elsewhere.host], "");
-    let reason = digest(&checker, &image(&stub, ":signed")).await.unwrap_err();
+    let checker = checker(&[&registry.host, &elsewhere.host], "");
+    let reason = digest(&checker, &image(&registry, ":signed")).await.unwrap_err();
     assert!(reason.contains("only redirects of blobs are followed"), "{reason}");
     assert_eq!(elsewhere.targets().len(), 0);
 }
@@ -250,7 +253,7 @@ async fn a_blob_is_not_fetched_from_private_addresses_that_the_registry_sends_to
     for location in
         ["http://169.254.169.254/latest/meta-data", "https://127.0.0.1:1/x", "//127.0.0.1/x", "ftp://a/b"]
     {
-        let stub = Stub::start(move |request| {
+        let registry = LoopbackRegistry::start(move |request| {
             if request.target.contains("/blobs/") {
                 return Reply::status(307).with("Location", location);
             }
@@ -258,7 +261,8 @@ async fn a_blob_is_not_fetched_from_private_addresses_that_the_registry_sends_to
         })
         .await;
         let found =
-            signatures(&checker(&[&stub.host], ""), &image(&stub, "").at(&signed), &key("ours.pub")).await;
+            signatures(&checker(&[&registry.host], ""), &image(&registry, "").at(&signed), &key("ours.pub"))
+                .await;
         let found = found.unwrap();
         let incomplete = found.incomplete.clone().unwrap_or_default();
         assert!(
@@ -279,7 +283,7 @@ async fn more_referrers_than_are_read_deny_and_do_not_hide_a_signature() {
     };
     for (count, paged) in [(10_000, false), (30, true)] {
         let page = listed(count);
-        let stub = Stub::start(move |request| {
+        let registry = LoopbackRegistry::start(move |request| {
             let next = request.target.split("page=").nth(1).and_then(|at| at.parse().ok()).unwrap_or(0) + 1;
             let reply = Reply::bytes(page.clone());
             let path = request.target.split('?').next().unwrap().to_owned();
@@ -287,10 +291,11 @@ async fn more_referrers_than_are_read_deny_and_do_not_hide_a_signature() {
         })
         .await;
         let found =
-            signatures(&checker(&[&stub.host], ""), &image(&stub, "").at(&signed), &key("ours.pub")).await;
+            signatures(&checker(&[&registry.host], ""), &image(&registry, "").at(&signed), &key("ours.pub"))
+                .await;
         let reason = found.unwrap_err();
         assert!(reason.contains("has more than"), "{reason}");
-        assert!(stub.targets().len() <= 10, "{}", stub.targets().len());
+        assert!(registry.targets().len() <= 10, "{}", registry.targets().len());
     }
 }
 
@@ -299,28 +304,29 @@ async fn a_next_page_on_another_path_is_refused() {
     let content = Content::load();
     let signed = content.digest("signed");
     for next in ["http://169.254.169.254/", "/v2/other/referrers/x?page=2", "//evil.example/"] {
-        let stub = Stub::start(move |_| {
+        let registry = LoopbackRegistry::start(move |_| {
             Reply::bytes(br#"{"manifests": []}"#.to_vec()).with("Link", format!("<{next}>; rel=\"next\""))
         })
         .await;
         let found =
-            signatures(&checker(&[&stub.host], ""), &image(&stub, "").at(&signed), &key("ours.pub")).await;
+            signatures(&checker(&[&registry.host], ""), &image(&registry, "").at(&signed), &key("ours.pub"))
+                .await;
         assert!(found.unwrap_err().contains("next page is elsewhere"), "{next}");
     }
 }
 
 #[tokio::test]
 async fn one_review_cannot_ask_about_any_number_of_images() {
-    let stub = Stub::with_content(Api::Referrers).await;
-    let checker = checker(&[&stub.host], "");
+    let registry = LoopbackRegistry::with_content(Api::Referrers).await;
+    let checker = checker(&[&registry.host], "");
     let demands: Vec<Demand> = (0..200)
-        .map(|at| Demand { reference: image(&stub, &format!(":t{at}")), wants: Wants::Digest })
+        .map(|at| Demand { reference: image(&registry, &format!(":t{at}")), wants: Wants::Digest })
         .collect();
     let mut facts = ImageFacts::default();
-    checker.answer(demands.clone(), Instant::now() + super::stub::PATIENCE, &mut facts).await;
+    checker.answer(demands.clone(), Instant::now() + super::loopback::PATIENCE, &mut facts).await;
     let refused = demands.iter().filter(|demand| {
         facts.digest(&demand.reference).unwrap().unwrap_err().contains("more than 128 images")
     });
     assert_eq!(refused.count(), 72);
-    assert_eq!(stub.targets().len(), 128);
+    assert_eq!(registry.targets().len(), 128);
 }

@@ -1,6 +1,8 @@
 //! Which hosts receive a password.
 
-use super::stub::{Api, Content, Reply, Request, Stub, checker, digest, image, key, signatures};
+use super::loopback::{
+    Api, Content, LoopbackRegistry, Reply, Request, checker, digest, image, key, signatures,
+};
 
 const LOGIN: &str = r#", "username": "reader", "passwordFile": "secret""#;
 /// `reader:s3cret`
@@ -14,7 +16,7 @@ fn told(request: &Request) -> Option<&str> {
 async fn a_token_is_fetched_with_the_password_and_used_without_it() {
     let content = Content::load();
     let signed = content.digest("signed");
-    let stub = Stub::start(move |request| {
+    let registry = LoopbackRegistry::start(move |request| {
         if request.target.starts_with("/token") {
             return match told(request) {
                 Some(BASIC) => Reply::bytes(br#"{"token": "t0ken", "expires_in": 300}"#.to_vec()),
@@ -32,28 +34,29 @@ async fn a_token_is_fetched_with_the_password_and_used_without_it() {
         }
     })
     .await;
-    let with_login = checker(&[&stub.host], LOGIN);
-    let found = signatures(&with_login, &image(&stub, "").at(&signed), &key("ours.pub")).await.unwrap();
+    let with_login = checker(&[&registry.host], LOGIN);
+    let found = signatures(&with_login, &image(&registry, "").at(&signed), &key("ours.pub")).await.unwrap();
     assert_eq!(found.verified.len(), 1);
     let tokens: Vec<String> =
-        stub.targets().into_iter().filter(|target| target.starts_with("/token")).collect();
+        registry.targets().into_iter().filter(|target| target.starts_with("/token")).collect();
     assert_eq!(tokens, ["/token?service=s&scope=repository:agents/app:pull"]);
     // Without the password the image is unknown, not "unsigned".
-    let reason = digest(&checker(&[&stub.host], ""), &image(&stub, ":signed")).await.unwrap_err();
+    let reason = digest(&checker(&[&registry.host], ""), &image(&registry, ":signed")).await.unwrap_err();
     assert!(reason.contains("no token from"), "{reason}");
 }
 
 #[tokio::test]
 async fn a_password_is_told_to_no_other_host() {
-    let thief = Stub::start(|_| Reply::bytes(br#"{"token": "x"}"#.to_vec())).await;
+    let thief = LoopbackRegistry::start(|_| Reply::bytes(br#"{"token": "x"}"#.to_vec())).await;
     let realm = thief.host.replace("127.0.0.1", "127.0.0.2");
-    let stub = Stub::start(move |_| {
+    let registry = LoopbackRegistry::start(move |_| {
         Reply::status(401)
             .with("WWW-Authenticate", format!(r#"Bearer realm="http://{realm}/token",service="s""#))
     })
     .await;
-    let reason =
-        digest(&checker(&[&stub.host, &thief.host], LOGIN), &image(&stub, ":signed")).await.unwrap_err();
+    let reason = digest(&checker(&[&registry.host, &thief.host], LOGIN), &image(&registry, ":signed"))
+        .await
+        .unwrap_err();
     assert!(reason.contains("add it to `realms` in the registries file"), "{reason}");
     assert_eq!(thief.targets().len(), 0);
 }
@@ -62,7 +65,7 @@ async fn a_password_is_told_to_no_other_host() {
 async fn a_redirect_takes_no_credentials_along() {
     let content = Content::load();
     let signed = content.digest("signed");
-    let stub = Stub::start(move |request| {
+    let registry = LoopbackRegistry::start(move |request| {
         if let Some(blob) = request.target.strip_prefix("/storage") {
             let asked = Request { target: blob.to_owned(), headers: request.headers.clone() };
             return content.answer(&asked, Api::Referrers);
@@ -77,9 +80,10 @@ async fn a_redirect_takes_no_credentials_along() {
     })
     .await;
     let found =
-        signatures(&checker(&[&stub.host], LOGIN), &image(&stub, "").at(&signed), &key("ours.pub")).await;
+        signatures(&checker(&[&registry.host], LOGIN), &image(&registry, "").at(&signed), &key("ours.pub"))
+            .await;
     assert_eq!(found.unwrap().verified.len(), 1);
-    let seen = stub.seen.lock().unwrap();
+    let seen = registry.seen.lock().unwrap();
     let storage: Vec<_> = seen.iter().filter(|request| request.target.starts_with("/storage")).collect();
     assert!(!storage.is_empty() && storage.iter().all(|request| told(request).is_none()), "{storage:?}");
     // The control: the same request without the redirect had them.

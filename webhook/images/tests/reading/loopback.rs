@@ -58,7 +58,7 @@ impl Reply {
 }
 
 /// A running registry.
-pub(crate) struct Stub {
+pub(crate) struct LoopbackRegistry {
     pub(crate) host: String,
     pub(crate) seen: Arc<Mutex<Vec<Request>>>,
     pub(crate) sent: Arc<AtomicU64>,
@@ -66,7 +66,7 @@ pub(crate) struct Stub {
 
 pub(crate) type Answers = dyn Fn(&Request) -> Reply + Send + Sync;
 
-impl Stub {
+impl LoopbackRegistry {
     pub(crate) async fn start(answers: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = listener.local_addr().unwrap().to_string();
@@ -248,8 +248,8 @@ pub(crate) fn root() -> Signers {
     Signers { trust_roots: [Arc::new(TrustRoot::new(&json))].into(), ..Signers::default() }
 }
 
-pub(crate) fn image(stub: &Stub, suffix: &str) -> Reference {
-    Reference::parse(&format!("{}/agents/app{suffix}", stub.host)).unwrap()
+pub(crate) fn image(registry: &LoopbackRegistry, suffix: &str) -> Reference {
+    Reference::parse(&format!("{}/agents/app{suffix}", registry.host)).unwrap()
 }
 
 /// Checks who signed an image.

@@ -2,6 +2,6 @@
 
 mod hostile;
 mod login;
+mod loopback;
 mod signatures;
-mod stub;
 mod tls;

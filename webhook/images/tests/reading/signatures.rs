@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bailiwick_policy::admission::evidence::{Signer, Signers, TrustRoot};
 
-use super::stub::{Api, Content, Reply, Stub, checker, digest, image, key, root, signatures};
+use super::loopback::{Api, Content, LoopbackRegistry, Reply, checker, digest, image, key, root, signatures};
 
 const ISSUER: &str = "https://issuer.example.org";
 
@@ -12,9 +12,9 @@ const ISSUER: &str = "https://issuer.example.org";
 async fn a_signature_by_the_key_is_found_by_the_api_and_by_the_tag() {
     let content = Content::load();
     for api in [Api::Referrers, Api::Tags] {
-        let stub = Stub::with_content(api).await;
-        let checker = checker(&[&stub.host], "");
-        let tagged = image(&stub, ":signed");
+        let registry = LoopbackRegistry::with_content(api).await;
+        let checker = checker(&[&registry.host], "");
+        let tagged = image(&registry, ":signed");
         let digest = digest(&checker, &tagged).await.unwrap();
         assert_eq!(digest, content.digest("signed"), "{api:?}");
         let ours = key("ours.pub");
@@ -28,15 +28,16 @@ async fn a_signature_by_the_key_is_found_by_the_api_and_by_the_tag() {
 #[tokio::test]
 async fn other_keys_twins_and_attestations_are_no_signature() {
     let content = Content::load();
-    let stub = Stub::with_content(Api::Tags).await;
-    let checker = checker(&[&stub.host], "");
+    let registry = LoopbackRegistry::with_content(Api::Tags).await;
+    let checker = checker(&[&registry.host], "");
     for (tag, says) in [
         ("other-key", "is signed by none of the keys that count"),
         ("unsigned", ""),
         ("attested", "is an attestation of type `https://example.org/tests/v1`, not a signature"),
         ("identity", "is signed by a certificate, and no identity counts"),
     ] {
-        let found = signatures(&checker, &image(&stub, "").at(&content.digest(tag)), &key("ours.pub")).await;
+        let found =
+            signatures(&checker, &image(&registry, "").at(&content.digest(tag)), &key("ours.pub")).await;
         let found = found.unwrap();
         assert_eq!(found.verified, [], "{tag}");
         assert!(
@@ -47,15 +48,16 @@ async fn other_keys_twins_and_attestations_are_no_signature() {
     }
     // The key that did sign it is a fact, but not the one that was looked for.
     let found =
-        signatures(&checker, &image(&stub, "").at(&content.digest("other-key")), &key("theirs.pub")).await;
+        signatures(&checker, &image(&registry, "").at(&content.digest("other-key")), &key("theirs.pub"))
+            .await;
     assert_eq!(found.unwrap().verified.len(), 1);
 }
 
 #[tokio::test]
 async fn an_identity_is_vouched_for_by_the_pinned_trust_root_and_by_no_other() {
     let content = Content::load();
-    let stub = Stub::with_content(Api::Referrers).await;
-    let checker = checker(&[&stub.host], "");
+    let registry = LoopbackRegistry::with_content(Api::Referrers).await;
+    let checker = checker(&[&registry.host], "");
     let ours = root();
     let pinned = ours.trust_roots.first().unwrap().digest.clone();
     for (tag, subject) in [
@@ -63,7 +65,8 @@ async fn an_identity_is_vouched_for_by_the_pinned_trust_root_and_by_no_other() {
         ("both", "https://git.example.org/agents/.workflows/release.yml@refs/tags/v1"),
         ("other-identity", "https://git.example.org/agents/.workflows/release.yml@refs/heads/feature"),
     ] {
-        let found = signatures(&checker, &image(&stub, "").at(&content.digest(tag)), &ours).await.unwrap();
+        let found =
+            signatures(&checker, &image(&registry, "").at(&content.digest(tag)), &ours).await.unwrap();
         let [signature] = found.verified.as_slice() else { panic!("{tag}: {found:?}") };
         let expected = Signer::Identity {
             trust_root: pinned.clone(),
@@ -79,7 +82,7 @@ async fn an_identity_is_vouched_for_by_the_pinned_trust_root_and_by_no_other() {
         ..Signers::default()
     };
     let found =
-        signatures(&checker, &image(&stub, "").at(&content.digest("identity")), &public).await.unwrap();
+        signatures(&checker, &image(&registry, "").at(&content.digest("identity")), &public).await.unwrap();
     assert_eq!(found.verified, []);
     assert!(
         found.passed_over.iter().any(|one| one.contains("is not vouched for by the trust root")),
@@ -90,8 +93,8 @@ async fn an_identity_is_vouched_for_by_the_pinned_trust_root_and_by_no_other() {
 #[tokio::test]
 async fn a_trust_root_without_the_log_or_the_clock_vouches_for_nothing() {
     let content = Content::load();
-    let stub = Stub::with_content(Api::Referrers).await;
-    let checker = checker(&[&stub.host], "");
+    let registry = LoopbackRegistry::with_content(Api::Referrers).await;
+    let checker = checker(&[&registry.host], "");
     let json = &root().trust_roots.first().unwrap().json.clone();
     for member in ["timestampAuthorities", "certificateAuthorities"] {
         let mut changed: serde_json::Value = serde_json::from_str(json).unwrap();
@@ -100,13 +103,14 @@ async fn a_trust_root_without_the_log_or_the_clock_vouches_for_nothing() {
             trust_roots: [Arc::new(TrustRoot::new(&changed.to_string()))].into(),
             ..Signers::default()
         };
-        let found =
-            signatures(&checker, &image(&stub, "").at(&content.digest("identity")), &signers).await.unwrap();
+        let found = signatures(&checker, &image(&registry, "").at(&content.digest("identity")), &signers)
+            .await
+            .unwrap();
         assert_eq!(found.verified, [], "without {member}");
     }
     let broken = Signers { trust_roots: [Arc::new(TrustRoot::new("{}"))].into(), ..Signers::default() };
     let found =
-        signatures(&checker, &image(&stub, "").at(&content.digest("identity")), &broken).await.unwrap();
+        signatures(&checker, &image(&registry, "").at(&content.digest("identity")), &broken).await.unwrap();
     assert!(
         found.verified.is_empty() && found.passed_over.iter().any(|one| one.contains("trust root")),
         "{found:?}"
@@ -158,7 +162,7 @@ async fn with_bundle(
     manifest["layers"][0]["size"] = bundle.len().into();
     let manifest = serde_json::to_vec(&manifest).unwrap();
     let index = serde_json::json!({"manifests": [{"digest": hash(&manifest), "size": manifest.len()}]});
-    let stub = Stub::start(move |request| {
+    let registry = LoopbackRegistry::start(move |request| {
         if request.target.contains("/referrers/") {
             Reply::bytes(serde_json::to_vec(&index).unwrap())
         } else if request.target.contains("/manifests/") {
@@ -168,8 +172,8 @@ async fn with_bundle(
         }
     })
     .await;
-    let checker = checker(&[&stub.host], "");
-    signatures(&checker, &image(&stub, "").at(image_digest), signers).await.unwrap().verified.len()
+    let checker = checker(&[&registry.host], "");
+    signatures(&checker, &image(&registry, "").at(image_digest), signers).await.unwrap().verified.len()
 }
 
 pub(crate) fn hash(bytes: &[u8]) -> String {
@@ -188,7 +192,7 @@ async fn a_signature_of_one_image_attached_to_another_does_not_count() {
     let bundle = content.bytes(manifest["layers"][0]["digest"].as_str().unwrap());
     // Listed unchanged for the unsigned image: its subject is the other image.
     let lists = serde_json::to_vec(&index).unwrap();
-    let stub = Stub::start(move |request| {
+    let registry = LoopbackRegistry::start(move |request| {
         let content = Content::load();
         if request.target.contains("/referrers/") {
             Reply::bytes(lists.clone())
@@ -197,9 +201,10 @@ async fn a_signature_of_one_image_attached_to_another_does_not_count() {
         }
     })
     .await;
-    let found = signatures(&checker(&[&stub.host], ""), &image(&stub, "").at(&unsigned), &key("ours.pub"))
-        .await
-        .unwrap();
+    let found =
+        signatures(&checker(&[&registry.host], ""), &image(&registry, "").at(&unsigned), &key("ours.pub"))
+            .await
+            .unwrap();
     assert!(
         found.verified.is_empty() && found.passed_over[0].contains("attached to another image"),
         "{found:?}"
@@ -212,9 +217,9 @@ async fn a_signature_of_one_image_attached_to_another_does_not_count() {
 #[tokio::test]
 async fn eight_containers_with_one_image_are_one_verification() {
     let content = Content::load();
-    let stub = Stub::with_content(Api::Referrers).await;
-    let checker = checker(&[&stub.host], "");
-    let reference = image(&stub, "").at(&content.digest("both"));
+    let registry = LoopbackRegistry::with_content(Api::Referrers).await;
+    let checker = checker(&[&registry.host], "");
+    let reference = image(&registry, "").at(&content.digest("both"));
     let signers = key("ours.pub");
     let mut asking = tokio::task::JoinSet::new();
     for _ in 0..8 {
@@ -223,14 +228,15 @@ async fn eight_containers_with_one_image_are_one_verification() {
     }
     assert_eq!(asking.join_all().await, [1; 8]);
     assert_eq!(checker.figures().fetched, 1);
-    let requests = stub.targets().len();
-    assert_eq!(requests, 5, "a list, two manifests, two bundles: {:?}", stub.targets());
+    let requests = registry.targets().len();
+    assert_eq!(requests, 5, "a list, two manifests, two bundles: {:?}", registry.targets());
     // Later ones are answered from the cache, whatever tag precedes the digest.
     for suffix in ["", ":signed", ":x"] {
-        let found = signatures(&checker, &image(&stub, suffix).at(&content.digest("both")), &signers).await;
+        let found =
+            signatures(&checker, &image(&registry, suffix).at(&content.digest("both")), &signers).await;
         assert_eq!(found.unwrap().verified.len(), 1);
     }
-    assert_eq!(stub.targets().len(), requests);
+    assert_eq!(registry.targets().len(), requests);
     // Demands for other signers are not answered with these.
     let found = signatures(&checker, &reference, &key("theirs.pub")).await.unwrap();
     assert_eq!((found.verified.len(), checker.figures().fetched), (0, 2));

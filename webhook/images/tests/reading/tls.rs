@@ -13,7 +13,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-use super::stub::{Api, Content, Reply, Request, Stub, digest, image, key, serve, signatures};
+use super::loopback::{Api, Content, LoopbackRegistry, Reply, Request, digest, image, key, serve, signatures};
 
 /// A registry with a self-signed certificate for this name: its address, the certificate, and the requests it
 /// received.
@@ -84,7 +84,7 @@ async fn no_redirect_travels_over_a_connection_that_was_kept_for_a_private_regis
     let (private, pem, seen) = registry("127.0.0.1").await;
     let signed = Content::load().digest("signed");
     let location = format!("https://{private}/any/path");
-    let other = Stub::start(move |request| {
+    let other = LoopbackRegistry::start(move |request| {
         if request.target.contains("/blobs/") {
             return Reply::status(307).with("Location", location.clone());
         }
