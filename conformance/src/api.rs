@@ -2,16 +2,16 @@
 //! then costs one request, and not a process that reads a kubeconfig and first discovers every kind. For
 //! tests that look often.
 
-use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::http;
+use crate::programs::Running;
 
 /// The kinds that tests look at: singular, plural, group and version, and whether they are namespaced.
 const KINDS: &[(&str, &str, &str, bool)] = &[
@@ -39,7 +39,7 @@ const OURS: &str = "apis/bailiwick.dev/v1alpha1";
 /// A connection to the API server; it ends when dropped.
 #[derive(Debug)]
 pub struct Api {
-    child: Child,
+    _proxy: Running,
     address: String,
     /// Idle connections: as many as there were concurrent requests at any time.
     resting: Mutex<Vec<http::Client<TcpStream>>>,
@@ -65,22 +65,19 @@ impl Api {
     /// # Errors
     /// kubectl cannot be run, or does not serve.
     pub fn open(kubectl: &Path, kubeconfig: &Path) -> Result<Self> {
-        let mut child = Command::new("bash")
+        let mut command = Command::new("bash");
+        command
             .env("KUBECONFIG", kubeconfig)
             // It ends when its input does, and so also with a process that is killed.
             .args(["-c", r#""$0" "$@" & read -r _; kill $!"#])
             .arg(kubectl)
             // Nothing is rejected: the kubeconfig decides what a test may do.
             .args(["proxy", "--port=0", "--reject-methods=^$", "--reject-paths=^$"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot run kubectl")?;
-        let out = child.stdout.take().context("kubectl has no standard output")?;
-        let mut line = String::new();
-        BufReader::new(out).read_line(&mut line)?;
+            .stdout(Stdio::piped());
+        let mut proxy = Running::until_input_ends(&mut command)?;
+        let line = proxy.line()?;
         let address = line.trim().rsplit(' ').next().unwrap_or_default().to_owned();
-        let api = Self { child, address, resting: Mutex::default() };
+        let api = Self { _proxy: proxy, address, resting: Mutex::default() };
         if !api.address.contains(':') {
             bail!("kubectl proxy does not serve: {line}");
         }
@@ -189,12 +186,5 @@ impl Api {
             }
         }
         Ok(())
-    }
-}
-
-impl Drop for Api {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        let _ = self.child.wait();
     }
 }

@@ -9,18 +9,14 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::cluster::Cluster;
+use crate::patience::until_ok;
 use crate::{helm, programs};
 
 mod plane;
-
-/// For changes that come by themselves, such as a restored policy: seconds in a quiet cluster, longer on a
-/// busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The required outcome of a command that contains `part`.
 struct Expected {
@@ -158,30 +154,25 @@ impl Stage {
         Ok(Self { folder, cluster: None, path: String::new(), before: BTreeSet::new(), go })
     }
 
-    /// Runs a command until it does what it should, for at most `PATIENCE`.
+    /// Runs a command; one that changes nothing is repeated until it does what it should.
     fn follow(&self, line: &str) -> Result<String> {
+        let asks = ASKING.iter().any(|part| line.contains(part));
+        let done = if asks { until_ok(line, || self.once(line)) } else { self.once(line) };
+        done.map_err(|error| anyhow!("{error:#}{}", self.state()))
+    }
+
+    /// Runs a command, which must do what it should.
+    fn once(&self, line: &str) -> Result<String> {
         let expected = EXPECTED.iter().find(|expected| line.contains(expected.part));
         let (codes, says) = expected.map_or((&[0][..], &[][..]), |expected| (expected.codes, expected.says));
-        let end = Instant::now() + PATIENCE;
-        loop {
-            let output = self.bash(line)?;
-            let told = format!(
-                "{}{}",
-                String::from_utf8_lossy(&output.stdout),
-                String::from_utf8_lossy(&output.stderr)
-            );
-            let ended = output.status.code().is_some_and(|code| codes.contains(&code));
-            let missing = says.iter().find(|part| !told.contains(**part));
-            if ended && missing.is_none() {
-                return Ok(told);
-            }
-            let asks = ASKING.iter().any(|part| line.contains(part));
-            if !asks || Instant::now() > end {
-                let about = missing.map_or_else(String::new, |part| format!(", without `{part}`"));
-                bail!("`{line}` ended with {}{about}: {told}{}", output.status, self.state());
-            }
-            std::thread::sleep(Duration::from_millis(300));
-        }
+        let output = self.bash(line)?;
+        let told =
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let ended = output.status.code().is_some_and(|code| codes.contains(&code));
+        let missing = says.iter().find(|part| !told.contains(**part));
+        let about = missing.map_or_else(String::new, |part| format!(", without `{part}`"));
+        ensure!(ended && missing.is_none(), "`{line}` ended with {}{about}: {told}", output.status);
+        Ok(told)
     }
 
     fn bash(&self, line: &str) -> Result<Output> {
@@ -232,16 +223,11 @@ impl Stage {
 
     /// After the uninstall: no object that did not exist before.
     fn nothing_is_left(&self) -> Result<()> {
-        let end = Instant::now() + PATIENCE;
-        loop {
+        until_ok("nothing is left behind", || {
             let left: Vec<String> = self.everything()?.difference(&self.before).cloned().collect();
-            if left.is_empty() {
-                break;
-            }
-            ensure!(Instant::now() < end, "left behind: {left:?}");
-            std::thread::sleep(Duration::from_millis(500));
-        }
-        Ok(())
+            ensure!(left.is_empty(), "{left:?}");
+            Ok(())
+        })
     }
 
     /// In the namespace where agents were.

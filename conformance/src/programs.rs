@@ -1,13 +1,13 @@
-//! The project's own programs, run as a user runs them: found next to the running program, and ended when the
-//! value that holds them is dropped.
+//! Programs that a test, the demo or a bench starts, and that end with the value that holds them ([`Running`]);
+//! and the project's own, found next to the running program and run as a user runs them.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::patience::until;
 use crate::{http, https};
@@ -24,10 +24,123 @@ pub fn find(name: &str) -> Result<PathBuf> {
     )
 }
 
+/// A program that this one started. It ends when the value is dropped, whatever happened to the test.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    ending: Ending,
+    /// Kept open, so that later output does not meet a closed pipe.
+    out: Option<BufReader<ChildStdout>>,
+}
+
+/// How a program is made to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// By a signal that it cannot refuse.
+    Killed,
+    /// By the end of its input, so that it ends with a killed test, too, and ends what it started itself.
+    InputEnds,
+}
+
+impl Running {
+    /// Starts a program that is killed in the end.
+    ///
+    /// # Errors
+    /// It cannot be run.
+    pub fn start(command: &mut Command) -> Result<Self> {
+        Self::spawn(command, Ending::Killed)
+    }
+
+    /// Starts a program that ends by itself when its input does.
+    ///
+    /// # Errors
+    /// It cannot be run.
+    pub fn until_input_ends(command: &mut Command) -> Result<Self> {
+        Self::spawn(command.stdin(Stdio::piped()), Ending::InputEnds)
+    }
+
+    fn spawn(command: &mut Command, ending: Ending) -> Result<Self> {
+        let child =
+            command.spawn().with_context(|| format!("cannot run {}", command.get_program().display()))?;
+        Ok(Self { child, ending, out: None })
+    }
+
+    /// The next line of its standard output, which must be piped; empty if it wrote none before its end.
+    ///
+    /// # Errors
+    /// Its output is not piped, or is not UTF-8.
+    pub fn line(&mut self) -> Result<String> {
+        if self.out.is_none() {
+            self.out = self.child.stdout.take().map(BufReader::new);
+        }
+        let mut line = String::new();
+        self.out.as_mut().context("its standard output is not piped")?.read_line(&mut line)?;
+        Ok(line)
+    }
+
+    /// Its input and its output, which must be piped.
+    ///
+    /// # Errors
+    /// They are not piped, or were taken before.
+    pub fn pipes(&mut self) -> Result<(ChildStdin, BufReader<ChildStdout>)> {
+        let input = self.child.stdin.take().context("its standard input is not piped")?;
+        let output = self.child.stdout.take().context("its standard output is not piped")?;
+        Ok((input, BufReader::new(output)))
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal by its name.
+    ///
+    /// # Errors
+    /// `kill` cannot be run, or refuses.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        let status = Command::new("kill").args([format!("-{name}"), self.id().to_string()]).status()?;
+        ensure!(status.success(), "kill -{name} {}: {status}", self.id());
+        Ok(())
+    }
+
+    /// Its status if it has ended.
+    ///
+    /// # Errors
+    /// The status cannot be read.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
+    /// Asks it to end as a service manager would, and waits.
+    ///
+    /// # Errors
+    /// It cannot be asked, or waiting for it failed.
+    pub fn terminate(mut self) -> Result<ExitStatus> {
+        self.signal("TERM")?;
+        Ok(self.child.wait()?)
+    }
+
+    /// Ends it now, and waits; a program that has ended already is left alone.
+    pub fn end(&mut self) {
+        match self.ending {
+            Ending::Killed => drop(self.child.kill()),
+            Ending::InputEnds => drop(self.child.stdin.take()),
+        }
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
 /// A webhook on loopback with a certificate of its own.
 #[derive(Debug)]
 pub struct Webhook {
-    child: Child,
+    _running: Running,
     address: String,
     ca: PathBuf,
 }
@@ -56,7 +169,7 @@ impl Webhook {
     }
 
     fn start_by(mut program: Command, folder: &Path, source: &[&str]) -> Result<Self> {
-        let mut child = program
+        program
             .arg("serve")
             .args(source)
             .args(["--listen", "127.0.0.1:0"])
@@ -65,21 +178,16 @@ impl Webhook {
             .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(File::create(folder.join("webhook.log"))?)
-            .spawn()
-            .context("cannot run the webhook")?;
-        let out = child.stdout.take().context("the webhook has no standard output")?;
-        let mut webhook = Self { child, address: String::new(), ca: folder.join("ca.pem") };
-        let mut line = String::new();
-        BufReader::new(out).read_line(&mut line)?;
+            .stderr(File::create(folder.join("webhook.log"))?);
+        let mut running = Running::start(&mut program)?;
+        let line = running.line()?;
         let Some((_, address)) = line.trim().split_once("listening on https://") else {
             bail!(
                 "the webhook did not come up: {line}{}",
                 std::fs::read_to_string(folder.join("webhook.log"))?
             );
         };
-        webhook.address = address.to_owned();
-        Ok(webhook)
+        Ok(Self { _running: running, address: address.to_owned(), ca: folder.join("ca.pem") })
     }
 
     /// `127.0.0.1:PORT`.
@@ -103,13 +211,6 @@ impl Webhook {
     }
 }
 
-impl Drop for Webhook {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// The executor's message when another one holds the machine's cgroup.
 const TAKEN: &str = "the cgroup root `";
 
@@ -127,7 +228,7 @@ pub fn with_the_cgroup(command: &mut Command) -> Result<Output> {
 /// An executor with its sockets in a folder of its own.
 #[derive(Debug)]
 pub struct Executor {
-    child: Child,
+    running: Running,
     folder: PathBuf,
 }
 
@@ -168,18 +269,14 @@ impl Executor {
         let log = folder.join("executor.log");
         let stderr = File::options().create(true).append(true).open(&log)?;
         let before = stderr.metadata()?.len();
-        let mut child =
-            command.stdout(Stdio::piped()).stderr(stderr).spawn().context("cannot run the executor")?;
-        let out = child.stdout.take().context("the executor has no standard output")?;
-        let executor = Self { child, folder: folder.to_owned() };
-        let mut line = String::new();
-        BufReader::new(out).read_line(&mut line)?;
+        let mut running = Running::start(command.stdout(Stdio::piped()).stderr(stderr))?;
+        let line = running.line()?;
         if !line.starts_with("listening on ") {
             let mut said = File::open(&log)?;
             said.seek(SeekFrom::Start(before))?;
             bail!("the executor did not come up: {line}{}", std::io::read_to_string(said)?);
         }
-        Ok(executor)
+        Ok(Self { running, folder: folder.to_owned() })
     }
 
     /// A new connection to the call socket.
@@ -201,26 +298,21 @@ impl Executor {
     /// Its process id, or that of the command that runs it.
     #[must_use]
     pub fn id(&self) -> u32 {
-        self.child.id()
+        self.running.id()
     }
 
     /// Ends it as a service manager would, and waits.
     ///
     /// # Errors
     /// Waiting for it failed.
-    pub fn terminate(mut self) -> Result<std::process::ExitStatus> {
-        Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
-        Ok(self.child.wait()?)
+    pub fn terminate(mut self) -> Result<ExitStatus> {
+        self.running.signal("TERM")?;
+        Ok(self.running.child.wait()?)
     }
 
     /// Kills it without warning, and waits.
-    ///
-    /// # Errors
-    /// Waiting for it failed.
-    pub fn kill(mut self) -> Result<()> {
-        self.child.kill()?;
-        self.child.wait()?;
-        Ok(())
+    pub fn kill(mut self) {
+        self.running.end();
     }
 }
 
@@ -229,7 +321,7 @@ impl Executor {
     /// process live on and does not write out what it saw last. An executor that was started directly is the
     /// child itself; its own children end with it.
     fn end_traced(&mut self) {
-        let id = self.child.id();
+        let id = self.running.id();
         let is_tracer =
             std::fs::read_to_string(format!("/proc/{id}/comm")).is_ok_and(|name| name.trim() == "strace");
         if !is_tracer {
@@ -239,14 +331,12 @@ impl Executor {
         for child in children.split_whitespace() {
             let _ = Command::new("kill").args(["-KILL", child]).status();
         }
-        let _ = until("the tracer ends after what it traced", || self.child.try_wait().ok().flatten());
+        let _ = until("the tracer ends after what it traced", || self.running.ended().ok().flatten());
     }
 }
 
 impl Drop for Executor {
     fn drop(&mut self) {
         self.end_traced();
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

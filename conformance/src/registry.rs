@@ -2,10 +2,9 @@
 //! cosign signed (`conformance/images`).
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -14,6 +13,7 @@ use serde_json::Value;
 
 use crate::go_module::go_is_there;
 use crate::http;
+use crate::programs::Running;
 
 /// The repository of the signed images.
 pub const REPOSITORY: &str = "agents/app";
@@ -30,7 +30,7 @@ pub enum Api {
 /// A registry; it ends when dropped.
 #[derive(Debug)]
 pub struct Registry {
-    child: Child,
+    running: Running,
     host: String,
     content: Value,
 }
@@ -53,22 +53,18 @@ impl Registry {
         if !go_is_there()? {
             return Ok(None);
         }
-        let mut child = Command::new(program()?)
+        let mut command = Command::new(program()?);
+        command
             .args((api == Api::Referrers).then_some("-referrers"))
             .arg("-content")
             .arg(content())
-            // The process ends when this pipe does.
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot run the registry")?;
-        let out = child.stdout.take().context("the registry has no standard output")?;
-        let mut line = String::new();
-        BufReader::new(out).read_line(&mut line)?;
+            .stdout(Stdio::piped());
+        let mut running = Running::until_input_ends(&mut command)?;
+        let line = running.line()?;
         let listing = fs::read(content().join("repository.json")).context("conformance/images/content")?;
         let host = line.trim().to_owned();
         ensure!(!host.is_empty(), "the registry did not come up; its message is above");
-        Ok(Some(Self { child, host, content: serde_json::from_slice(&listing)? }))
+        Ok(Some(Self { running, host, content: serde_json::from_slice(&listing)? }))
     }
 
     /// `127.0.0.1:PORT`.
@@ -92,13 +88,8 @@ impl Registry {
     }
 
     /// Ends the registry.
-    ///
-    /// # Errors
-    /// Waiting for it failed.
-    pub fn stop(&mut self) -> Result<()> {
-        self.child.kill()?;
-        self.child.wait()?;
-        Ok(())
+    pub fn stop(&mut self) {
+        self.running.end();
     }
 
     /// Stores a blob; returns its digest.
@@ -143,13 +134,6 @@ impl Registry {
             .and_then(|all| all.get(digest)?.as_str())
             .context("a media type")?;
         self.push_manifest(reference, kind, &bytes(digest)?).map(drop)
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

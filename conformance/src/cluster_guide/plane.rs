@@ -7,13 +7,13 @@
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, anyhow, ensure};
 
-use super::{PATIENCE, Stage};
-use crate::programs;
+use super::Stage;
+use crate::patience::until_ok;
+use crate::programs::{self, Running};
 
 const SYSTEM: &str = "bailiwick-system";
 
@@ -62,20 +62,10 @@ const TABLE: &[(&str, Instead)] = &[
     ("helm uninstall", Instead::Ended),
 ];
 
-/// Ends when dropped.
-struct Program(Child);
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// The programs of the chart, and the rows that were used.
 #[derive(Default)]
 pub(super) struct Plane {
-    running: Vec<Program>,
+    running: Vec<Running>,
     met: Vec<&'static str>,
 }
 
@@ -161,14 +151,8 @@ impl Plane {
 
     fn run(&mut self, mut command: Command, folder: &Path, name: &str) -> Result<()> {
         let log = File::create(folder.join(format!("{name}.log")))?;
-        let child = command
-            .current_dir(folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .with_context(|| format!("cannot run the {name}"))?;
-        self.running.push(Program(child));
+        command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        self.running.push(Running::start(&mut command)?);
         Ok(())
     }
 }
@@ -194,15 +178,10 @@ fn account(stage: &Stage, name: &str) -> Result<PathBuf> {
 }
 
 fn until(stage: &Stage, line: &str) -> Result<()> {
-    let end = Instant::now() + PATIENCE;
-    loop {
+    let done = until_ok(line, || {
         let output = stage.bash(line)?;
-        if output.status.success() {
-            return Ok(());
-        }
-        if Instant::now() > end {
-            bail!("`{line}`: {}{}", String::from_utf8_lossy(&output.stderr), stage.state());
-        }
-        std::thread::sleep(Duration::from_millis(200));
-    }
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    });
+    done.map_err(|error| anyhow!("{error:#}{}", stage.state()))
 }

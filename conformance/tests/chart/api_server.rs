@@ -1,16 +1,12 @@
 //! The chart on a real API server, without a node: every object is accepted, the pods pass the Pod Security
 //! level of their namespaces, foreign pods do not get into ours, and nothing is left after the uninstall.
 
-use std::time::{Duration, Instant};
-
 use bailiwick_conformance::cluster::Cluster;
 use bailiwick_conformance::guest::{everything, nothing_is_left};
+use bailiwick_conformance::patience::until_ok;
 use serde_json::{Value, json};
 
 use crate::helm::{Helm, images, said};
-
-/// The controllers create pods within a second; a machine that builds at the same time takes longer.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 const NAMESPACE: &str = "bailiwick-system";
 
@@ -57,7 +53,7 @@ fn the_api_server_takes_the_chart_and_nothing_is_left_of_it() {
 
 /// Pods of both Deployments are created in a namespace of level Restricted, and wait for a node.
 fn pods_are_admitted(cluster: &Cluster) {
-    let made = until(|| {
+    let made = until_ok("both Deployments have their pods", || {
         let listed = cluster
             .kubectl(["get", "pods", "-n", NAMESPACE, "-o", "name"], "")
             .map_err(|error| error.to_string())?;
@@ -65,7 +61,7 @@ fn pods_are_admitted(cluster: &Cluster) {
         if count("bailiwick-webhook") == 2 && count("bailiwick-operator") == 2 { Ok(()) } else { Err(listed) }
     });
     let events = cluster.kubectl(["get", "events", "-n", NAMESPACE, "-o", "wide"], "").expect("events");
-    assert_eq!(made, Ok(()), "{events}");
+    made.expect(&events);
 }
 
 /// An administrator who may create pods cannot create any next to ours, whatever the image.
@@ -79,7 +75,7 @@ fn strangers_are_refused(cluster: &Cluster) {
         (ours.as_str(), "only the chart's controllers"),
     ] {
         let pod = pod(image);
-        let refused = until(|| {
+        let refused = until_ok("it is refused", || {
             let output = cluster
                 .kubectl_raw(["create", "-f", "-"], &pod.to_string())
                 .map_err(|error| error.to_string())?;
@@ -90,7 +86,7 @@ fn strangers_are_refused(cluster: &Cluster) {
             );
             if !output.status.success() && told.contains(says) { Ok(()) } else { Err(told) }
         });
-        assert_eq!(refused, Ok(()), "{image}");
+        refused.expect(image);
     }
 }
 
@@ -176,7 +172,7 @@ fn bundles_are_reserved(cluster: &Cluster) {
     for refused in
         [map("bailiwick-0123", json!({})), map("other", json!({ "bailiwick.dev/seccomp": "pool" }))]
     {
-        let told = until(|| {
+        let told = until_ok("it is refused", || {
             let output = cluster
                 .kubectl_raw(["create", "-f", "-"], &refused.to_string())
                 .map_err(|error| error.to_string())?;
@@ -186,7 +182,7 @@ fn bundles_are_reserved(cluster: &Cluster) {
                 .kubectl_raw(["delete", "configmap", "-n", "agents-pool", name, "--ignore-not-found"], "");
             if !output.status.success() && told.contains("operator alone") { Ok(()) } else { Err(told) }
         });
-        assert_eq!(told, Ok(()), "{refused}");
+        told.expect(&refused.to_string());
     }
     cluster
         .kubectl(["create", "-f", "-"], &map("ordinary", json!({})).to_string())
@@ -263,22 +259,22 @@ fn pools_are_the_operators(cluster: &Cluster) {
     for (object, says) in
         [(&alone, "make pods"), (&deployment, "change the SandboxPool"), (&job, "nothing runs but pools")]
     {
-        let refused = until(|| {
+        let refused = until_ok("it is refused", || {
             let (taken, told) = tried(&dry, object);
             if !taken && told.contains(says) { Ok(()) } else { Err(told) }
         });
-        assert_eq!(refused, Ok(()), "{object}");
+        refused.expect(&object.to_string());
     }
     // The operator's own Deployment gets as far as a pod; no other user can scale it, attach to it, or change
     // what it runs.
     let (taken, told) = tried(&[&create[..], &[OPERATOR]].concat(), &deployment);
     assert!(taken, "{told}");
     let of_pool = ["get", "pods", "-n", "agents-pool", "-l", "bailiwick.dev/pool=x", "-o", "name"];
-    let made = until(|| match cluster.kubectl(of_pool, "") {
+    let made = until_ok("it has a pod", || match cluster.kubectl(of_pool, "") {
         Ok(name) if !name.trim().is_empty() => Ok(()),
         other => Err(format!("{other:?}")),
     });
-    assert_eq!(made, Ok(()), "the operator's Deployment has no pod");
+    made.expect("the operator's Deployment has a pod");
     let pod = cluster.kubectl(of_pool, "").expect("its name");
     let image = r#"[{"op": "replace", "path": "/spec/containers/0/image", "value": "localhost/other:1"}]"#;
     let debugger = r#"{"spec": {"ephemeralContainers": [{"name": "d", "image": "x"}]}}"#;
@@ -294,11 +290,11 @@ fn pools_are_the_operators(cluster: &Cluster) {
     // Without the policy all of this is allowed.
     let binding = ["validatingadmissionpolicybinding", "bailiwick-pools"];
     cluster.kubectl([&["delete"], &binding[..]].concat(), "").expect("deleted");
-    let open = until(|| match tried(&dry, &alone) {
+    let open = until_ok("it is allowed", || match tried(&dry, &alone) {
         (true, _) => Ok(()),
         (false, told) => Err(told),
     });
-    assert_eq!(open, Ok(()));
+    open.expect("nothing else refuses it");
     cluster.kubectl(["delete", "deployment", "bailiwick-pool-x", "-n", "agents-pool"], "").expect("deleted");
 }
 
@@ -313,16 +309,4 @@ fn pod(image: &str) -> Value {
             }],
         },
     })
-}
-
-/// Repeats until the check passes, or until patience ends; then returns why it does not.
-fn until(holds: impl Fn() -> Result<(), String>) -> Result<(), String> {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        let answer = holds();
-        if answer.is_ok() || Instant::now() > end {
-            return answer;
-        }
-        std::thread::sleep(Duration::from_millis(200));
-    }
 }

@@ -4,20 +4,17 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use bailiwick_compiler::cluster::{Binding, Cells, ClusterPacks, InForce, NamespaceLabels, cells};
 use bailiwick_compiler::emit::{ClusterOptions, Object, WebhookClient, objects, webhooks};
 use bailiwick_conformance::cluster::Cluster;
 use bailiwick_conformance::guest::Guest;
+use bailiwick_conformance::patience;
 use bailiwick_conformance::programs::Webhook;
 use bailiwick_crds::binding::PolicyBinding;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-
-/// Long enough for a busy machine; nothing here is a measurement.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The pack of these tests.
 pub(crate) const FENCE: &str = include_str!("pack.yaml");
@@ -84,15 +81,8 @@ impl Stage {
 
     /// Waits until something holds.
     pub(crate) fn until(&self, what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
-        let end = Instant::now() + PATIENCE;
-        while !holds()? {
-            if Instant::now() > end {
-                let log = std::fs::read_to_string(self.path().join("webhook.log")).unwrap_or_default();
-                bail!("did not come within {PATIENCE:?}: {what}\n{log}");
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        Ok(())
+        let seen = patience::until(what, || holds().map(|holds| holds.then_some(())).transpose());
+        seen.with_context(|| std::fs::read_to_string(self.path().join("webhook.log")).unwrap_or_default())?
     }
 
     /// The webhook on the bindings of this cluster.

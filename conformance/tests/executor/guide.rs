@@ -2,26 +2,17 @@
 //! it.
 
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
+use bailiwick_conformance::http;
 use bailiwick_conformance::patience::until;
-use bailiwick_conformance::{http, programs};
+use bailiwick_conformance::programs::{self, Running};
 use serde_json::{Value, json};
 
 use crate::stage::{Caller, Stage, limits_are_exact, said, shipped, value};
 
 /// RFC 8410, section 10.3: the private half of the pack's approver, which is public.
 const ALICE: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n";
-
-/// Ended when dropped.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 fn shell(stage: &Stage, line: &str) -> Command {
     let programs = programs::find("bailiwick-executor").expect("the programs are built");
@@ -153,13 +144,8 @@ fn every_command_of_the_guide_runs() {
         seen += 1;
         if line.contains(" serve ") {
             let log = std::fs::File::create(stage.path().join("server.log")).expect("a file");
-            server = Some(Server(
-                shell(&stage, &format!("exec {line}"))
-                    .stderr(log)
-                    .stdout(Stdio::null())
-                    .spawn()
-                    .expect("it starts"),
-            ));
+            let mut command = shell(&stage, &format!("exec {line}"));
+            server = Some(Running::start(command.stderr(log).stdout(Stdio::null())).expect("it starts"));
             until("the server listens", || {
                 let sockets = ["run/call.sock", "admin/admin.sock"];
                 sockets.iter().all(|path| http::unix(&stage.path().join(path)).is_ok()).then_some(())

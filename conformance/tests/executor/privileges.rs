@@ -5,15 +5,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
+use bailiwick_conformance::patience::until;
 use bailiwick_conformance::programs::{self, Executor};
 use serde_json::json;
 
 use crate::stage::{Caller, Stage, is_root, kind, own_pack, said, stdout};
-
-/// Generous: a loaded machine takes its time to end a process.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A line of the status of a process.
 fn status(pid: u32, name: &str) -> String {
@@ -95,16 +92,16 @@ fn a_killed_launcher_is_started_anew_and_what_runs_is_confined() {
         }
         // Calls that arrive while the launchers die fail with a set-up error, or run; later ones run. No
         // other answer occurs.
-        let deadline = Instant::now() + PATIENCE;
-        loop {
+        let later = until("calls run again", || {
             let (status, call) = caller.call("shell.exec", json!({ "command": confined }));
             assert_eq!(status, 200, "{call}");
             match kind(&call) {
-                "Exited" => break assert_eq!(stdout(&call), expected),
-                "SetupFailed" => assert!(Instant::now() < deadline, "{call}"),
+                "Exited" => Some(call),
+                "SetupFailed" => None,
                 other => panic!("{other}: {call}"),
             }
-        }
+        });
+        assert_eq!(stdout(&later.expect("a call")), expected);
     }
     executor.terminate().expect("it ends");
     // 6: it verifies, but no outside evidence says that it is complete.

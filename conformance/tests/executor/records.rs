@@ -80,7 +80,7 @@ fn a_killed_executor_leaves_nothing_running_and_its_calls_are_lost_on_record() {
     let command = json!({ "command": format!("exec -a {name} sleep 600") });
     let mut hanging = caller.start(&executor, "shell.exec", command);
     until("the command runs", || (orphans(&name) == 1).then_some(())).expect("an orphan to be");
-    executor.kill().expect("it is killed");
+    executor.kill();
     assert!(hanging.event().is_err(), "the connection broke");
     until("nothing outlives the executor", || (orphans(&name) == 0).then_some(())).expect("no orphan");
     let executor = stage.start(&[]);

@@ -5,16 +5,12 @@
 //! allow.
 
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use bailiwick_conformance::cluster::Cluster;
-use bailiwick_conformance::{helm, images};
+use bailiwick_conformance::{helm, images, patience};
 use serde_json::json;
 
 use crate::stage::said;
-
-/// An uninstall waits for a pod of its own; a machine that builds at the same time takes longer.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 const NAMESPACE: &str = "bailiwick-system";
 const OPERATOR: &str = "--as=system:serviceaccount:bailiwick-system:bailiwick-operator";
@@ -133,9 +129,5 @@ fn outside_of_its_role(stage: &Stage) {
 }
 
 fn until(what: &str, holds: impl Fn() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < end, "it did not come that {what}");
-        std::thread::sleep(Duration::from_millis(300));
-    }
+    patience::until(what, || holds().then_some(())).unwrap_or_else(|error| panic!("{error:#}"));
 }

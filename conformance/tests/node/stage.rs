@@ -3,15 +3,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use bailiwick_conformance::cluster::Cluster;
 use bailiwick_conformance::images::{self, Image};
+use bailiwick_conformance::patience::until_ok;
 use bailiwick_conformance::programs;
 use serde_json::{Value, json};
-
-/// Pods start within seconds; a machine that builds at the same time takes longer.
-const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Where the tests' pods run.
 pub(crate) const NAMESPACE: &str = "agents-pool";
@@ -73,19 +70,13 @@ impl Stage {
 
     /// Waits until the check holds for the pod; returns the pod.
     pub(crate) fn wait(&self, name: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            let pod = self
-                .cluster
-                .kubectl(["get", "pod", "-n", NAMESPACE, name, "-o", "json"], "")
-                .expect("the pod");
+        let look = || {
+            let get = ["get", "pod", "-n", NAMESPACE, name, "-o", "json"];
+            let pod = self.cluster.kubectl(get, "").expect("the pod");
             let pod: Value = serde_json::from_str(&pod).expect("JSON");
-            if holds(&pod) {
-                return pod;
-            }
-            assert!(Instant::now() < end, "the pod `{name}` is not {what}: {}", pod["status"]);
-            std::thread::sleep(Duration::from_millis(200));
-        }
+            if holds(&pod) { Ok(pod) } else { Err(pod["status"].to_string()) }
+        };
+        until_ok(&format!("the pod `{name}` is {what}"), look).unwrap_or_else(|error| panic!("{error:#}"))
     }
 
     /// Runs the executor's program in the serving pod.

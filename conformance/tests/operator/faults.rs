@@ -4,7 +4,7 @@ use std::fs::File;
 use std::process::{Command, Stdio};
 
 use crate::packs::{binding, pack};
-use crate::stage::{Stage, until, until_or};
+use crate::stage::{Stage, until, until_ok};
 
 /// Rounds in which an operator may be too fast to be killed in the middle.
 const ROUNDS: usize = 6;
@@ -98,18 +98,17 @@ pub(crate) fn restart_api_server(stage: &Stage, between: impl FnOnce()) -> Optio
         child
     };
     let mut child = start();
-    let answers = until_or(|| {
+    until_ok("the API server is back", || {
         // Threads of the killed process may outlive its first one, and keep the port.
         if child.try_wait().expect("its status").is_some() {
             child = start();
         }
-        stage.api().ask("GET", "/readyz", "text/plain", "").ok().filter(|(status, _)| *status == 200)
+        let answer = stage.api().ask("GET", "/readyz", "text/plain", "");
+        answer.ok().filter(|(status, _)| *status == 200).ok_or_else(|| {
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            text.lines().rev().take(20).collect::<Vec<_>>().join("\n")
+        })
     });
-    if answers.is_none() {
-        let text = std::fs::read_to_string(&log).unwrap_or_default();
-        let last: Vec<&str> = text.lines().rev().take(20).collect();
-        panic!("the API server does not come back: {}", last.join("\n"));
-    }
     Some(())
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::faults::restart_api_server;
 use crate::packs::{binding, pack};
-use crate::stage::{SYSTEM, Stage, until, until_or};
+use crate::stage::{SYSTEM, Stage, until, until_ok};
 use crate::webhooks::{Webhook, hooks, operator, ports, state, take_certificate};
 
 /// A Deployment whose template the pack allows, or one that shares the host's processes. The admission
@@ -102,12 +102,11 @@ fn armed(stage: &Stage, name: &str, ports: [u16; 2]) -> [Webhook; 2] {
 
 /// Waits until the webhooks judge, as observed through the API server.
 fn judges(stage: &Stage, name: &str) {
-    let mut last = Vec::new();
-    let judged = until_or(|| {
-        last = [false, true].map(|bad| asked(stage.api(), name, bad)).to_vec();
-        (last[0].0 == 201 && last[1].1.contains(&format!("{name}@1.0.0"))).then_some(())
+    until_ok("pods are judged as they should be", || {
+        let [good, bad] = [false, true].map(|bad| asked(stage.api(), name, bad));
+        let is_so = good.0 == 201 && bad.1.contains(&format!("{name}@1.0.0"));
+        if is_so { Ok(()) } else { Err(format!("{good:?}, {bad:?}")) }
     });
-    assert!(judged.is_some(), "nothing is judged as it should be: {last:?}");
 }
 
 /// PEM of a certificate with ten minutes left of five years, and of its key. `by`: who signs it; `None`: it

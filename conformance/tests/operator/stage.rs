@@ -3,30 +3,27 @@
 //! trusted. The servers end with the process.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bailiwick_conformance::api::{Api, path};
 use bailiwick_conformance::cluster::Cluster;
-use bailiwick_conformance::{http, programs};
+use bailiwick_conformance::programs::{self, Running};
+use bailiwick_conformance::{http, patience};
 use serde_json::{Value, json};
 
 /// The namespace of the tests' operators.
 pub(crate) const SYSTEM: &str = "bailiwick-system";
-
-/// Far longer than any of these waits takes on an idle machine.
-const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A server takes half a gigabyte.
 const SERVERS: usize = 2;
 static RUNNING: [Mutex<Option<Arc<Server>>>; SERVERS] = [const { Mutex::new(None) }; SERVERS];
 static TURNS: [Mutex<()>; SERVERS] = [const { Mutex::new(()) }; SERVERS];
 
-/// Between two checks: a few milliseconds each.
+/// Between two attempts to get a turn.
 const PAUSE: Duration = Duration::from_millis(25);
 
 struct Server {
@@ -43,7 +40,12 @@ pub(crate) struct Stage {
 
 /// Checks until there is a result.
 pub(crate) fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
-    until_or(look).unwrap_or_else(|| panic!("waited {PATIENCE:?} in vain: {what}"))
+    patience::until(what, look).unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+/// As [`until`], with a check that says what is missing.
+pub(crate) fn until_ok<T>(what: &str, look: impl FnMut() -> Result<T, String>) -> T {
+    patience::until_ok(what, look).unwrap_or_else(|error| panic!("{error:#}"))
 }
 
 fn root() -> PathBuf {
@@ -212,14 +214,12 @@ impl Stage {
         aspect: &str,
         status: &str,
     ) -> Value {
-        let mut last = Value::Null;
-        let seen = until_or(|| {
-            let object = self.get(kind, name, namespace)?;
-            last = object["status"].clone();
+        until_ok(&format!("{kind} {name} is {aspect}={status}"), || {
+            let object = self.get(kind, name, namespace).ok_or("it is not there")?;
             let generation = object["metadata"]["generation"] == object["status"]["observedGeneration"];
-            (generation && condition(&object, aspect)?["status"] == status).then_some(object)
-        });
-        seen.unwrap_or_else(|| panic!("{kind} {name} never became {aspect}={status}: {last}"))
+            let is_so = condition(&object, aspect).is_some_and(|one| one["status"] == status);
+            if generation && is_so { Ok(object) } else { Err(object["status"].to_string()) }
+        })
     }
 
     /// Starts an operator.
@@ -228,26 +228,14 @@ impl Stage {
     }
 }
 
-/// Checks until there is a result, or patience ends.
-pub(crate) fn until_or<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        let seen = look();
-        if seen.is_some() || Instant::now() >= end {
-            return seen;
-        }
-        std::thread::sleep(PAUSE);
-    }
-}
-
 /// A condition of an object.
 pub(crate) fn condition<'o>(object: &'o Value, aspect: &str) -> Option<&'o Value> {
     object["status"]["conditions"].as_array()?.iter().find(|one| one["type"] == aspect)
 }
 
-/// An operator as a process of its own; it is killed when dropped.
+/// An operator as a process of its own.
 pub(crate) struct Operator {
-    child: Child,
+    running: Running,
     address: String,
     log: PathBuf,
 }
@@ -257,7 +245,8 @@ impl Operator {
         let program = programs::find("bailiwick-operator").expect("the program is built");
         let log = folder.join("operator.log");
         let stderr = File::options().create(true).append(true).open(&log).expect("a log");
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .args(["serve", "--listen", "127.0.0.1:0", "--namespace", SYSTEM, "--kubeconfig"])
             .arg(kubeconfig)
             // Short, for tests that wait until the lease of a killed operator runs out.
@@ -265,19 +254,16 @@ impl Operator {
             .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(stderr)
-            .spawn()
-            .expect("the operator runs");
-        let out = child.stdout.take().expect("standard output");
-        let mut line = String::new();
-        BufReader::new(out).read_line(&mut line).expect("a line");
+            .stderr(stderr);
+        let mut running = Running::start(&mut command).expect("the operator runs");
+        let line = running.line().expect("a line");
         let address = line.trim().strip_prefix("listening on http://").unwrap_or_else(|| {
             panic!(
                 "the operator did not come up: {line}{}",
                 std::fs::read_to_string(&log).unwrap_or_default()
             )
         });
-        Self { child, address: address.to_owned(), log }
+        Self { running, address: address.to_owned(), log }
     }
 
     /// The answer at a path.
@@ -311,10 +297,6 @@ impl Operator {
         }
     }
 
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Its log, together with all others of the test.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
@@ -322,13 +304,12 @@ impl Operator {
 
     /// Sends a signal by its name.
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill").arg(format!("-{name}")).arg(self.id().to_string()).status();
-        assert!(status.expect("kill runs").success());
+        self.running.signal(name).expect("a signal");
     }
 
     /// Waits until it ended by itself.
     pub(crate) fn ended(&mut self) -> ExitStatus {
-        until("the operator ends", || self.child.try_wait().expect("its status"))
+        until("the operator ends", || self.running.ended().expect("its status"))
     }
 
     /// Asks it to end, and waits.
@@ -340,8 +321,6 @@ impl Operator {
 
 impl Drop for Operator {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
         if std::thread::panicking() {
             eprintln!("--- operator.log\n{}", self.log());
         }

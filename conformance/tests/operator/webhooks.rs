@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use bailiwick_conformance::programs::{self, Running};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -31,46 +32,33 @@ pub(crate) fn take_certificate(stage: &Stage, folder: &Path) {
     }
 }
 
-pub(crate) struct Webhook(std::process::Child);
+pub(crate) struct Webhook(Running);
 
 impl Webhook {
     /// Started on the cluster's own packs and bindings.
     pub(crate) fn start(stage: &Stage, port: u16) -> Self {
         let folder = stage.folder.path();
-        let program =
-            bailiwick_conformance::programs::find("bailiwick-webhook").expect("the program is built");
+        let program = programs::find("bailiwick-webhook").expect("the program is built");
         let log = std::fs::File::options()
             .create(true)
             .append(true)
             .open(folder.join("webhook.log"))
             .expect("a log");
-        let child = std::process::Command::new(program)
+        let mut command = std::process::Command::new(program);
+        command
             .args(["serve", "--cluster", "--policy-namespace", SYSTEM])
             .env("KUBECONFIG", stage.kubeconfig())
             .args(["--tls-cert", "tls.crt", "--tls-key", "tls.key", "--listen", &format!("127.0.0.1:{port}")])
             .current_dir(folder)
             .stdin(std::process::Stdio::null())
             .stdout(std::process::Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("the webhook runs");
-        Self(child)
+            .stderr(log);
+        Self(Running::start(&mut command).expect("the webhook runs"))
     }
-}
 
-impl Webhook {
     /// Sends a signal by its name.
     pub(crate) fn signal(&self, name: &str) {
-        let id = self.0.id().to_string();
-        let status = std::process::Command::new("kill").args([format!("-{name}"), id]).status();
-        assert!(status.expect("kill runs").success());
-    }
-}
-
-impl Drop for Webhook {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        self.0.signal(name).expect("a signal");
     }
 }
 

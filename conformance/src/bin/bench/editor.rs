@@ -5,11 +5,11 @@
 use std::fmt::Write as _;
 use std::io::{BufReader, Write as _};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use bailiwick_conformance::programs;
+use bailiwick_conformance::programs::{self, Running};
 use bailiwick_lsp::{frame, paths};
 use serde_json::{Value, json};
 
@@ -83,7 +83,7 @@ fn large_pack(unfinished: &str) -> Result<(String, usize)> {
 
 /// The server with one open document.
 struct Editor {
-    server: Child,
+    _server: Running,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
     uri: String,
@@ -92,15 +92,11 @@ struct Editor {
 
 impl Editor {
     fn start(path: &Path, text: &str) -> Result<Self> {
-        let mut server = Command::new(programs::find("bailiwick-lsp")?)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot run the language server")?;
-        let input = server.stdin.take().context("the server has no input")?;
-        let output = BufReader::new(server.stdout.take().context("the server has no output")?);
+        let mut command = Command::new(programs::find("bailiwick-lsp")?);
+        let mut server = Running::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
+        let (input, output) = server.pipes()?;
         let uri = paths::uri(path).context("the path is not a URI")?.as_str().to_owned();
-        let mut editor = Self { server, input, output, uri, version: 1 };
+        let mut editor = Self { _server: server, input, output, uri, version: 1 };
         editor.ask("initialize", &json!({ "capabilities": {} }))?;
         let document = json!({ "uri": editor.uri, "languageId": "yaml", "version": 1, "text": text });
         editor.tell(&json!({ "method": "textDocument/didOpen", "params": { "textDocument": document } }))?;
@@ -147,13 +143,6 @@ impl Editor {
         let document = json!({ "uri": self.uri, "version": self.version });
         let params = json!({ "textDocument": document, "contentChanges": [change] });
         self.tell(&json!({ "method": "textDocument/didChange", "params": params }))
-    }
-}
-
-impl Drop for Editor {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
     }
 }
 

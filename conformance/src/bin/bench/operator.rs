@@ -7,15 +7,14 @@
 //! leases excluded. In a cold start, an operator finds packs and bindings of which nothing has been made yet.
 
 use std::fmt::Write as _;
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use bailiwick_conformance::api::{Api, path};
 use bailiwick_conformance::cluster::Cluster;
-use bailiwick_conformance::programs;
+use bailiwick_conformance::programs::{self, Running};
 
 use crate::report::Report;
 use crate::sampling::{median, percentile};
@@ -38,16 +37,6 @@ const BINDINGS_OF_PACK: usize = 20;
 const COLD_DEADLINE: Duration = Duration::from_secs(600);
 /// How often progress is checked: every tenth of a second, while the whole takes many seconds.
 const COLD_POLL: Duration = Duration::from_millis(100);
-
-/// An operator that ends when dropped.
-struct Operator(Child);
-
-impl Drop for Operator {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// The bench `operator`.
 pub(crate) fn run() -> Result<Report> {
@@ -80,11 +69,11 @@ pub(crate) fn run() -> Result<Report> {
     std::thread::sleep(IDLE);
     let written = writes(&cluster)? - before;
     report.set("steady_writes_per_s", written / IDLE.as_secs_f64(), 1);
-    report.set("rss_mb", resident(operator.0.id())?, 1);
+    report.set("rss_mb", resident(operator.id())?, 1);
     drop(operator);
     cold(&cluster, &mut report)?;
     report
-        .lacks("node_claim_p50_ms", "pods are claimed by pools of runtime AgentSandbox, which are not built");
+        .lacks("node_claim_p50_ms", "pods are claimed by pools of runtime AgentSandbox, which are not supported");
     Ok(report)
 }
 
@@ -151,7 +140,7 @@ fn cold(cluster: &Cluster, report: &mut Report) -> Result<()> {
         std::thread::sleep(COLD_POLL);
     }
     report.set("cold_500_bindings_s", begun.elapsed().as_secs_f64(), 1);
-    report.set("rss_mb_500_bindings", resident(operator.0.id())?, 1);
+    report.set("rss_mb_500_bindings", resident(operator.id())?, 1);
     Ok(())
 }
 
@@ -186,26 +175,15 @@ fn lease() -> String {
     )
 }
 
-fn start(cluster: &Cluster) -> Result<Operator> {
-    let mut child = Command::new(programs::find("bailiwick-operator")?)
-        .args([
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--log",
-            "error",
-            "--namespace",
-            NAMESPACE,
-            "--kubeconfig",
-        ])
+fn start(cluster: &Cluster) -> Result<Running> {
+    let mut command = Command::new(programs::find("bailiwick-operator")?);
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--log", "error", "--namespace", NAMESPACE, "--kubeconfig"])
         .arg(cluster.kubeconfig())
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let out = child.stdout.take().context("the operator has no standard output")?;
-    let operator = Operator(child);
-    let mut line = String::new();
-    BufReader::new(out).read_line(&mut line)?;
+        .stdout(Stdio::piped());
+    let mut operator = Running::start(&mut command)?;
+    let line = operator.line()?;
     if !line.starts_with("listening on ") {
         bail!("the operator did not come up: {line}");
     }

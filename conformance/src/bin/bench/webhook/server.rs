@@ -1,29 +1,20 @@
 //! The measured servers, each pinned to one core, and the load generator, pinned to another.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use anyhow::Context as _;
+use bailiwick_conformance::programs::Running;
 
 use super::load::{Plan, Seen, VALIDATE};
 
 const SERVER_CORE: &str = "0";
 const LOAD_CORE: &str = "1";
 
-/// A running server; killed when dropped.
+/// A running server.
 pub(crate) struct Server {
-    child: Child,
-    /// Kept open, so that later output of the server does not meet a closed pipe.
-    _out: BufReader<ChildStdout>,
+    running: Running,
     pub(crate) address: String,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// A command pinned to a core. With `BENCH_FIFO=1` (root), the measured processes take priority over
@@ -57,19 +48,16 @@ impl Server {
     }
 
     fn start(mut command: Command) -> anyhow::Result<Self> {
-        let mut child =
-            command.stdout(Stdio::piped()).spawn().context("cannot start a server; is `taskset` there?")?;
-        let mut out = BufReader::new(child.stdout.take().context("no output")?);
-        let mut line = String::new();
-        out.read_line(&mut line)?;
+        let mut running = Running::start(command.stdout(Stdio::piped())).context("is `taskset` there?")?;
+        let line = running.line()?;
         let address =
             line.trim().strip_prefix("listening on https://").context("the server did not start")?.to_owned();
-        Ok(Self { child, _out: out, address })
+        Ok(Self { running, address })
     }
 
     /// Memory in use in MB, as the kernel counts it (`VmRSS`).
     pub(crate) fn rss_mb(&self) -> anyhow::Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.running.id()))?;
         let kb = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
         Ok(kb.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
     }
@@ -85,14 +73,14 @@ impl Server {
             warm_up_s: 0.5,
             seconds,
             rate,
-            server: self.child.id(),
+            server: self.running.id(),
         };
         run(&plan, pinned(LOAD_CORE, &std::env::current_exe()?))
     }
 
     /// The process id.
     pub(crate) fn id(&self) -> u32 {
-        self.child.id()
+        self.running.id()
     }
 }
 
