@@ -19,6 +19,9 @@ use serde_json::{Number, Value};
 
 /// Ways that are kept for one expression. Lists of allowed commands have some dozens.
 const MAX_WAYS: usize = 64;
+/// Wishes of one way. An expression that names another twice doubles them, and no condition that a person
+/// writes has as many parts.
+const MAX_WISHES: usize = 1024;
 /// Steps for reading one expression. A shared expression is read again wherever it is named, so without a
 /// limit some dozens that name each other twice would take forever.
 const MAX_STEPS: u32 = 100_000;
@@ -143,7 +146,11 @@ mod tests {
         let reader = Reader::new(&shared, &[]);
         assert!(!reader.ways(&Expr::Shared(1), true).is_empty());
         assert!(!reader.cut.get());
-        reader.ways(&Expr::Shared(60), true);
+        assert!(reader.ways(&Expr::Shared(60), true).iter().all(|way| way.len() <= MAX_WISHES));
+        assert!(reader.cut.get());
+        // What was left out is said even where the steps suffice.
+        let reader = Reader::new(&shared, &[], &parameters);
+        assert!(reader.ways(&Expr::Shared(12), true).iter().all(|way| way.len() <= MAX_WISHES));
         assert!(reader.cut.get());
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::super::samples;
 use super::reading::{At, Bound, Scope};
-use super::{FRESH, MAX_STEPS, MAX_WAYS, Place, Reader, Step, Want, Way, value};
+use super::{FRESH, MAX_STEPS, MAX_WAYS, MAX_WISHES, Place, Reader, Step, Want, Way, value};
 
 impl Reader<'_> {
     /// Ways in which an expression may get the wanted value.
@@ -25,8 +25,13 @@ impl Reader<'_> {
 
     /// Both: every way of one with every way of the other.
     fn both(&self, one: &[Way], other: &[Way]) -> Vec<Way> {
-        let pairs = one.iter().flat_map(|a| other.iter().map(move |b| a.iter().chain(b).cloned().collect()));
-        self.capped(pairs.take(MAX_WAYS + 1).collect())
+        let pairs = one.iter().flat_map(|a| other.iter().map(move |b| (a, b)));
+        let fits = |(a, b): &(&Way, &Way)| a.len() + b.len() <= MAX_WISHES;
+        let (short, long): (Vec<_>, Vec<_>) = pairs.take(MAX_WAYS + 1).partition(fits);
+        if !long.is_empty() {
+            self.cut.set(true);
+        }
+        self.capped(short.into_iter().map(|(a, b)| a.iter().chain(b).cloned().collect()).collect())
     }
 
     fn all<'e>(&self, operands: &'e [Expr], wanted: bool, at: &At<'e>) -> Vec<Way> {
