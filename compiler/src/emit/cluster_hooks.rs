@@ -123,8 +123,12 @@ fn unite(selectors: Vec<LabelSelector>) -> BTreeMap<Terms, BTreeSet<LabelSelecto
     // Each round leaves fewer selectors, or is the last.
     loop {
         let before = all.len();
-        let keys: BTreeSet<String> = all.keys().flatten().map(|term| term.key.clone()).collect();
-        for key in keys {
+        let mut bearers: BTreeMap<String, usize> = BTreeMap::new();
+        for term in all.keys().flatten() {
+            *bearers.entry(term.key.clone()).or_default() += 1;
+        }
+        // A label that one selector alone names unites nothing, and each binding may bring one of its own.
+        for key in bearers.into_iter().filter(|(_, bearers)| *bearers > 1).map(|(key, _)| key) {
             all = unite_by(&key, all);
         }
         if all.len() == before {
@@ -166,7 +170,12 @@ fn terms(selector: &LabelSelector) -> Terms {
         operator: LabelOperator::In,
         values: vec![value.clone()],
     });
-    labels.chain(selector.match_expressions.iter().cloned()).collect()
+    let expressions = selector.match_expressions.iter().cloned().map(|mut term| {
+        term.values.sort();
+        term.values.dedup();
+        term
+    });
+    labels.chain(expressions).collect()
 }
 
 fn selecting(terms: Terms) -> LabelSelector {
