@@ -41,12 +41,12 @@ use crate::status::DIGEST_PATTERN;
     },
     {
         "rule": "!has(self.hold)",
-        "message": "`hold` is not built yet; watch what a stage denies and set `stage` by hand",
+        "message": "`hold` is not supported; watch what a stage denies and set `stage` by hand",
         "fieldPath": ".hold",
     },
     {
         "rule": "!has(self.rollout) || self.rollout == 'Drain'",
-        "message": "`Immediate` is not built for bindings; a SandboxPool takes it",
+        "message": "`Immediate` is for a SandboxPool; a binding rolls nothing out",
         "fieldPath": ".rollout",
     },
 ]))]

@@ -30,7 +30,7 @@ by name are joined, and stating a thing twice is an error.\n\
 A field in **bold** must be there.\n";
 
 const COMPLETE: &str = "\n# A complete pack\n\n\
-It shows every section, and so also what is read and checked but not built yet, which is refused with its diagnostic: `network.proxy`, peers by `hosts`, \
+It shows every section, and so also what is read and checked but not supported, which is refused with its diagnostic: `network.proxy`, peers by `hosts`, \
 `runtime.preload` and egress of a sandbox. `docs/enforcement-table.md` names them all; the packs of `policy-packs/` compile.\n\n";
 
 const CLUSTER_HEAD: &str = "# What puts packs in force in a cluster\n\n\

@@ -79,7 +79,7 @@ pub enum PoolError {
     UnknownPool { pack: String, pool: String },
     #[error("the bundle has {0} bytes, more than {MAX_BUNDLE}")]
     TooLarge(usize),
-    #[error("pools of runtime `AgentSandbox` are not built yet")]
+    #[error("pools of runtime `AgentSandbox` are not supported")]
     Runtime,
 }
 
@@ -104,7 +104,7 @@ impl PoolError {
             Self::DoesNotCompile(_) => "DoesNotCompile",
             Self::UnknownPool { .. } => "UnknownPool",
             Self::TooLarge(_) => "BundleTooLarge",
-            Self::Runtime => "NotBuilt",
+            Self::Runtime => "NotSupported",
         }
     }
 }

@@ -9,7 +9,7 @@
 //!
 //! ```text
 //! error[BW0403] at spec.network.egress[0].to.hosts: egress rule `index` is by host, but there is no proxy that could carry it
-//!   help: name networks (`cidr`) or pods, since egress by host is not built yet (BW0505); it will need `network.proxy: Gateway`
+//!   help: name networks (`cidr`) or pods, since egress by host is not supported (BW0505)
 //! ```
 //!
 //! ```yaml passes
@@ -19,7 +19,7 @@
 //!   proxy: Gateway
 //! ```
 //!
-//! Remedy: name networks (`cidr`) or pods, since egress by host is not built yet (BW0505); it will need `network.proxy: Gateway`
+//! Remedy: name networks (`cidr`) or pods, since egress by host is not supported (BW0505)
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::findings::Findings;
@@ -34,7 +34,7 @@ pub(super) fn check(view: &View<'_>, out: &mut Findings<'_>) {
         if rule.to.hosts.is_some() && !proxied {
             let message = format!("egress rule `{}` is by host, but there is no proxy that could carry it", rule.name);
             let diagnostic = Diagnostic::new(CODE, at.member("to").member("hosts"), message);
-            out.push(diagnostic.with_help("name networks (`cidr`) or pods, since egress by host is not built yet (BW0505); it will need `network.proxy: Gateway`"));
+            out.push(diagnostic.with_help("name networks (`cidr`) or pods, since egress by host is not supported (BW0505)"));
         }
     }
 }

@@ -133,7 +133,7 @@ codes! { LAYERS:
     bw0434_transform_without_grant,
 }
 
-// A target cannot express it, or it is not built yet.
+// What no target enforces.
 codes! { TARGETS:
     bw0505_egress_by_host,
     bw0506_proxy,
