@@ -65,9 +65,10 @@ demo: setup
 	@$(CARGO) build --locked --quiet -p bailiwick -p bailiwick-webhook -p bailiwick-executor -p bailiwick-sys -p bailiwick-conformance --bins
 	@$(CARGO) run --locked --quiet -p bailiwick-conformance --bin demo
 
+# All targets, and so no examples in comments: there are none (a test says so), and to look for them rustdoc reads every crate anew.
 test: setup
 	$(CARGO) build --locked --workspace --all-targets
-	$(CARGO) test --locked --workspace
+	$(CARGO) test --locked --workspace --all-targets
 
 # An ordinary user has no cgroup and no range of ids: what is tested of a sandbox then is all that holds without them.
 test-user: setup
@@ -161,4 +162,4 @@ fmt:
 
 # Rewrites golden files on purpose; look at the difference before you commit it.
 bless:
-	UPDATE_EXPECT=1 $(CARGO) test --locked --workspace
+	UPDATE_EXPECT=1 $(CARGO) test --locked --workspace --all-targets

@@ -34,6 +34,35 @@ fn every_module_starts_with_its_header() {
     }
 }
 
+/// `make test` looks for none: rustdoc would read every crate anew for them.
+#[test]
+fn no_comment_holds_an_example_that_nothing_runs() {
+    for (path, text) in rust_files() {
+        assert_eq!(examples(&text), Vec::<usize>::new(), "{path}: say what the block is, such as `text`");
+    }
+    assert_eq!(examples("/// ```\n/// f();\n/// ```\n"), [1]);
+    assert_eq!(examples("//! ```text\n//! a ─► b\n//! ```\n//! ```rust\n//! ```\n"), [4]);
+}
+
+/// The lines on which documentation begins a block that rustdoc would compile: one without a language, and
+/// one in Rust.
+fn examples(text: &str) -> Vec<usize> {
+    let (mut inside, mut found) = (false, Vec::new());
+    for (at, line) in text.lines().enumerate() {
+        let line = line.trim_start();
+        let comment = line.strip_prefix("///").or_else(|| line.strip_prefix("//!"));
+        let Some(language) = comment.and_then(|comment| comment.trim_start().strip_prefix("```")) else {
+            continue;
+        };
+        inside = !inside;
+        let language = language.split([',', ' ']).next().unwrap_or_default();
+        if inside && ["", "rust", "no_run", "should_panic", "compile_fail", "ignore"].contains(&language) {
+            found.push(at + 1);
+        }
+    }
+    found
+}
+
 /// The one crate that may contain `unsafe` code: it makes all direct system calls.
 const UNSAFE_CRATE: &str = "executor/sys/";
 
