@@ -469,7 +469,8 @@ pub(crate) mod tests {
     #[test]
     fn small_parts_of_input_are_charged_for_what_they_take() {
         let call = reading("c", Input::Stream);
-        let fed = (0..=STDIN_BACKLOG).take_while(|_| call.feed(Bytes::from_static(b"x"), false).is_ok()).count();
+        let fed =
+            (0..=STDIN_BACKLOG).take_while(|_| call.feed(Bytes::from_static(b"x"), false).is_ok()).count();
         assert!((1..=STDIN_BACKLOG / PART_BYTES).contains(&fed), "{fed} parts of one byte");
         assert!(matches!(call.feed(Bytes::from_static(b"x"), false), Err(Refusal::Busy(_))));
         assert_eq!(call.feed(Bytes::new(), false), Ok(()), "nothing takes nothing");

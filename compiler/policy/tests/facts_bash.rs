@@ -102,6 +102,8 @@ fn word() -> impl Strategy<Value = String> {
         "$((x=2))",
         "$((x[0]))",
         "<(ls p)",
+        "<()",
+        ">(# c\n)",
         "${x[$(evil i)]}",
         "${!x}",
         "${x@P}",
@@ -295,6 +297,10 @@ const BUILTINS: &[&str] = &[
     "ls |\\\n& ls",
     "ls >\\\n>out",
     "ls \\\n k",
+    "x1='a[$(evil 42)]'",
+    "(( x$x ))",
+    "x=$((x$#))",
+    "y=$((1$x))",
     "x=(1)#c; evil 31",
     "x=(1)2",
     "x=(1) #c; evil 32",
@@ -314,8 +320,24 @@ const BUILTINS: &[&str] = &[
 ];
 
 /// What may follow a construct without a blank, and continue it or not.
-const GLUE: &[&str] = &["#c; ls G", "#c ]]; ls G\n]]", "(#)", "|#c", "||#c; ls G\nls", "x", "'x'", "(x)", "$(ls G)", ">out", "&", ")", "}", "[", "=(x)", "{a,b}"];
-
+const GLUE: &[&str] = &[
+    "#c; ls G",
+    "#c ]]; ls G\n]]",
+    "(#)",
+    "|#c",
+    "||#c; ls G\nls",
+    "x",
+    "'x'",
+    "(x)",
+    "$(ls G)",
+    ">out",
+    "&",
+    ")",
+    "}",
+    "[",
+    "=(x)",
+    "{a,b}",
+];
 
 fn builtin() -> impl Strategy<Value = String> {
     prop::sample::select(BUILTINS).prop_map(str::to_owned)
@@ -512,6 +534,17 @@ fn lines_that_make_bash_evaluate_values_are_not_understood() {
         "x='1 b[$(evil)]=2'; declare a={1..2}$x",
         "x='1 b[$(evil)]=2'; declare a=`echo $x`{,}",
         "x='a[$(evil)]'; {a[x]}>out",
+        // What holds an integer only until it is unset, or in a function.
+        "unset BASHPID; BASHPID='a[$(evil)]'; ((BASHPID))",
+        "f() { local BASHPID='a[$(evil)]'; ((BASHPID)); }; f",
+        "f() { ((BASHPID)); }; BASHPID='a[$(evil)]' f",
+        "f() { ((RANDOM)); }; RANDOM='a[$(evil)]' f",
+        "unset EPOCHSECONDS; EPOCHSECONDS='a[$(evil)]'; ((EPOCHSECONDS))",
+        // A name that an expansion completes.
+        "a=1; x=5; a5='b[$(evil)]'; ((a$x))",
+        "a=1; a0='b[$(evil)]'; : $((a$#))",
+        "a=1; a0='b[$(evil)]'; for ((;a$?;)); do ls; done",
+        "a=1; x=5; a5='b[$(evil)]'; ((1 + a${x}))",
         "x='a[$(evil)]'; exec {a[x]}<in",
         "x='a[$(evil)]'; coproc q \\\n[[ $x -eq 1 ]]; wait",
         "x='a[$(evil)]'; coproc q$y [[ $x -eq 1 ]]; wait",

@@ -160,8 +160,8 @@ fn a_join_anywhere_in_a_line_of_the_corpora_is_opaque_or_bash_agrees() {
             let Shell::Parsed(line) = &parsed else { continue };
             known += 1;
             // Within single quotes both bytes stand for themselves.
-            let alike = parsed == original
-                || format!("{parsed:?}").replace("\\\\\\n", "") == format!("{original:?}");
+            let alike =
+                parsed == original || format!("{parsed:?}").replace("\\\\\\n", "") == format!("{original:?}");
             let plain = !before.contains(['\'', '"', '#', '\\']) && !before.contains("<<");
             assert!(alike || !plain, "{joined:?} is understood otherwise than without the join");
             if !alike || known % step == 0 {

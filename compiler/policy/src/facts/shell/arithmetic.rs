@@ -63,8 +63,12 @@ pub(super) fn assigns(text: &[u8]) -> bool {
 pub(super) fn names(text: &[u8]) -> Option<Vec<String>> {
     let mut names = Vec::new();
     let mut rest = text;
+    let mut in_word = false;
     while let Some(byte) = rest.first() {
+        let after_word = std::mem::replace(&mut in_word, byte.is_ascii_alphanumeric() || *byte == b'_');
         let length = match byte {
+            // `a$x` is the variable `a5` where x is 5.
+            b'$' if after_word => return None,
             b'$' => {
                 let (name, length) = variable(rest)?;
                 names.extend(name);

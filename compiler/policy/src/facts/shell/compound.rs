@@ -9,6 +9,7 @@ impl Parser<'_> {
     /// A command that begins with a reserved word.
     pub(super) fn compound(&mut self, word: &'static str) -> Parsed<()> {
         self.at += word.len();
+        let first = self.state.len();
         match word {
             "{" => {
                 self.list(Stop::Words(&["}"]))?;
@@ -29,11 +30,12 @@ impl Parser<'_> {
             // `select` prompts a user; the others do not begin a command.
             _ => return self.wrong(),
         }
-        self.group_redirects()
+        self.group_redirects(first)
     }
 
     /// `( … )` or `(( … ))`.
     pub(super) fn parenthesis(&mut self) -> Parsed<()> {
+        let first = self.state.len();
         if self.looking_at("((") {
             self.at += 2;
             let text = self.arithmetic_text()?;
@@ -41,18 +43,19 @@ impl Parser<'_> {
             self.state.keyword("((")?;
         } else {
             self.expect("(")?;
-            let before = self.state.len();
             self.list(Stop::Paren)?;
-            if self.state.len() == before {
+            if self.state.len() == first {
                 return self.wrong();
             }
             self.expect(")")?;
         }
-        self.group_redirects()
+        self.group_redirects(first)
     }
 
-    /// Redirections of a whole group.
-    fn group_redirects(&mut self) -> Parsed<()> {
+    /// Redirections of a whole group. bash expands them before it runs the group, whose first command is
+    /// `first`.
+    fn group_redirects(&mut self, first: usize) -> Parsed<()> {
+        let before = self.state.changes();
         let mut redirects = Vec::new();
         loop {
             self.blanks();
@@ -61,6 +64,7 @@ impl Parser<'_> {
                 None => break,
             }
         }
+        self.state.changes_reach_back(before, first);
         if redirects.is_empty() { Ok(()) } else { self.state.nameless(redirects) }
     }
 

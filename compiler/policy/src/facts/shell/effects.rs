@@ -44,10 +44,10 @@ impl State {
         self.changed_from
     }
 
-    /// Changes noted since then happen before commands that were noted earlier.
-    pub(super) fn changes_reach_back(&mut self, before: Option<usize>) {
+    /// Changes noted since then happen before the commands from this one on, although those were noted first.
+    pub(super) fn changes_reach_back(&mut self, before: Option<usize>, from: usize) {
         if self.changed_from != before {
-            self.changed_from = Some(0);
+            self.change_from(from);
         }
     }
 

@@ -60,7 +60,7 @@ impl Parser<'_> {
                 _ => inner.at += 1,
             }
         }
-        self.state.changes_reach_back(before);
+        self.state.changes_reach_back(before, 0);
         Ok(())
     }
 }

@@ -26,6 +26,7 @@ impl Parser<'_> {
         let mut words: Vec<Draft> = Vec::new();
         let mut assignments: Vec<(Assignment, Draft)> = Vec::new();
         let mut redirects = Vec::new();
+        let (first, before) = (self.state.len(), self.state.changes());
         loop {
             self.blanks();
             if let Some(redirect) = self.redirect()? {
@@ -64,6 +65,8 @@ impl Parser<'_> {
         if words.is_empty() && assignments.is_empty() && redirects.is_empty() {
             return self.wrong();
         }
+        // bash expands words before redirections, and those before assignments.
+        self.state.changes_reach_back(before, first);
         self.state.simple(words, assignments, redirects)
     }
 

@@ -30,6 +30,7 @@ const EVALUATES: &[&str] = &[
     "UID",
     "EUID",
     "PPID",
+    "BASHPID",
     "DIRSTACK",
     "FUNCNAME",
     "GROUPS",

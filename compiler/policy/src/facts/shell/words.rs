@@ -161,9 +161,11 @@ impl Parser<'_> {
             }
             b'<' | b'>' => {
                 self.at += 2;
+                let before = self.state.len();
                 self.substitution()?;
                 draft.quoted = true;
-                draft.unknown(false);
+                // Without a command in it, it is no word: `ls <()` is `ls`.
+                draft.unknown(self.state.len() == before);
             }
             _ => {
                 self.unquoted(byte, place, previous, draft, seen);
