@@ -432,6 +432,106 @@ fn group() -> impl Strategy<Value = (&'static str, &'static str)> {
     ])
 }
 
+/// Pieces of the grammar, for lines in which they stand in any order. No loop without an end and no function, which could call itself.
+const PIECES: &[&str] = &[
+    " ",
+    " ",
+    " ",
+    " ",
+    "\n",
+    "\n",
+    ";",
+    "; ",
+    "&",
+    "|",
+    "&&",
+    "||",
+    "(",
+    ")",
+    "{ ",
+    "; }",
+    "((",
+    "))",
+    "[[ ",
+    " ]]",
+    "#",
+    "#",
+    "\\\n",
+    "\\",
+    "'",
+    "\"",
+    "`",
+    "$",
+    "$(",
+    "<(",
+    ">",
+    "<",
+    "<<E",
+    "<<-E",
+    "<<'E'",
+    "\nE\n",
+    "<<<",
+    "ls",
+    "ls ",
+    "cat ",
+    "git ",
+    "evil",
+    "evil ",
+    "x",
+    "x=",
+    "x=(",
+    "x+=",
+    "x[",
+    "]",
+    "a",
+    "1",
+    "=",
+    "!",
+    "! ",
+    "if ls",
+    "; then ",
+    "; fi",
+    "for x in ",
+    "; do ",
+    "; done",
+    "case a in ",
+    "a) ",
+    ";; ",
+    " esac",
+    "${x",
+    "}",
+    ":-",
+    " =~ ",
+    " == ",
+    "@(",
+    "-v ",
+    " -eq ",
+    "-",
+    "2>",
+    ">&",
+    "&>",
+    "{a,b}",
+    "{x}",
+    "time ",
+    "declare ",
+    "export ",
+    "read ",
+    "printf ",
+    "test ",
+    "$x",
+    "\"$x\"",
+    "$((",
+    "'a[$(evil 44)]'",
+    ",",
+    "~",
+    "*",
+    "$'",
+    "$\"",
+    ">&-",
+    "in ",
+    "coproc ",
+];
+
 /// Lines of simple commands one after the other, in which nothing but quoting happens.
 fn straight_line() -> impl Strategy<Value = String> {
     let name = prop::sample::select(vec!["ls", "cat", "g\\it", "'wc'", "gr\"ep\"", "$'\\x6cs'"]);
@@ -473,6 +573,18 @@ fn bash_runs_nothing_that_the_parser_does_not_know_of() {
             assert!(left.is_empty(), "{text:?} left {left:?}");
             assert!(runs.iter().all(|run| names.contains(&run.name.as_str())), "{text:?} ran {runs:?}");
         }
+    });
+}
+
+#[test]
+fn bash_runs_nothing_else_when_pieces_stand_in_any_order() {
+    let Some(mut oracle) = Oracle::new() else { return };
+    let pieces = vec(prop::sample::select(PIECES), 1..9).prop_map(|pieces| pieces.concat());
+    let line =
+        (pieces, prop::sample::select(vec!["", "", "\nevil 45", "; evil 45\n", "\n]]", " }\nls", ")"]));
+    lines(line.prop_map(|(pieces, end)| pieces + end), |text, parsed| {
+        let (runs, _) = oracle.run(text);
+        assert_explained(text, parsed, &runs);
     });
 }
 
