@@ -332,8 +332,8 @@ impl CallState {
         if backlog.held + cost > MAX_HELD {
             let parts = backlog.parts.len();
             return Err(Refusal::Busy(format!(
-                "{parts} parts of input wait for the command to read them; all may take {STDIN_BACKLOG} bytes, \
-                 with {PART_BYTES} more for each"
+                "{parts} parts of input wait for the command to read them; with {PART_BYTES} bytes for each \
+                 besides its own, they may take {STDIN_BACKLOG} bytes"
             )));
         }
         backlog.held += cost;

@@ -364,6 +364,15 @@ fn redirect() -> impl Strategy<Value = String> {
         "<<<$(ls hs)",
         ">&out",
         "2>out",
+        ">&'$(evil 46)'",
+        "2>&'$(evil 47)'",
+        "<&'$(evil 48)'",
+        ">'$(evil 49)'",
+        "&>'`evil 50`'",
+        "<<<'$(evil 51)'",
+        ">&$x",
+        "1>&\"$x\"",
+        ">&1-",
     ])
     .prop_map(str::to_owned)
 }
@@ -652,6 +661,15 @@ fn lines_that_make_bash_evaluate_values_are_not_understood() {
         "f() { ((BASHPID)); }; BASHPID='a[$(evil)]' f",
         "f() { ((RANDOM)); }; RANDOM='a[$(evil)]' f",
         "unset EPOCHSECONDS; EPOCHSECONDS='a[$(evil)]'; ((EPOCHSECONDS))",
+        // bash expands this word twice.
+        "ls >&'$(evil)'",
+        "ls >&'a[$(evil)]'*",
+        "ls 1>&'`evil`'x",
+        "ls >&\\$\\(evil\\)",
+        "ls >&'<(evil)'",
+        "x='$(evil)'; ls >&$x",
+        "x='$(evil)'; ls >&\"$x-\"",
+        "{ ls; } >&'$(evil)'",
         // A name that an expansion completes.
         "a=1; x=5; a5='b[$(evil)]'; ((a$x))",
         "a=1; a0='b[$(evil)]'; : $((a$#))",

@@ -175,6 +175,9 @@ impl Parser<'_> {
             return self.wrong();
         }
         let target = if word.spread { Fact::Opaque } else { word.to_word() };
+        if text == ">&" && descriptor.is_none_or(|at| at == 1) && !target.known().is_some_and(is_plain) {
+            return Err(Reason::Evaluates);
+        }
         let kind = duplication(kind, text, descriptor, &target);
         Ok(Some(Redirect { descriptor, kind, target }))
     }
@@ -223,6 +226,12 @@ impl Parser<'_> {
 fn is_declaration(name: &Draft) -> bool {
     let names: [&[u8]; 5] = [b"export", b"readonly", b"declare", b"typeset", b"local"];
     name.plain().is_some_and(|name| names.contains(&name))
+}
+
+/// Whether a text has no meaning to bash but itself. bash 5.2 expands the word of `>&WORD` twice, so that it runs
+/// the `$(…)` in `>&'$(…)'`.
+fn is_plain(text: &String) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_./-+,:@%^=".contains(&byte))
 }
 
 /// `>&WORD` without a descriptor before it writes a file, unless the word is a descriptor.
