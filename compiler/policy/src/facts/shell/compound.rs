@@ -191,13 +191,14 @@ impl Parser<'_> {
     /// `[[ … ]]`: its operands as words, its operators checked for those that evaluate.
     fn test_expression(&mut self) -> Parsed<()> {
         let mut words = Vec::new();
+        let mut end_of_word = self.at;
         loop {
             self.newlines()?;
             if self.eat_word("]]") {
                 break;
             }
             // After a word it belongs to a pattern, in which `#` begins no comment: `@(#)`.
-            if self.peek() == Some(b'(') && !self.begins() {
+            if self.peek() == Some(b'(') && self.at == end_of_word {
                 return self.wrong();
             }
             if self.eat("&&") || self.eat("||") || self.eat("(") || self.eat(")") {
@@ -212,6 +213,7 @@ impl Parser<'_> {
             } else {
                 self.word(Place::Test)?
             };
+            end_of_word = self.at;
             words.push(word);
         }
         self.state.test_expression(words)

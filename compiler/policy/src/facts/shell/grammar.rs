@@ -121,11 +121,6 @@ impl<'s> Parser<'s> {
         }
     }
 
-    /// Whether a word may begin here: nothing that would continue one stands before.
-    pub(super) fn begins(&self) -> bool {
-        self.at.checked_sub(1).and_then(|at| self.text.get(at)).is_none_or(|before| is_meta(*before))
-    }
-
     /// Whether two lines are joined here, where no word or operator can go on. Anywhere else bash joins them
     /// before it looks for the next character: `<<\`, a line break and `-` are the operator `<<-`. No part of
     /// the grammar moves past such a join, so that the line is not understood.

@@ -175,7 +175,10 @@ impl Parser<'_> {
             return self.wrong();
         }
         let target = if word.spread { Fact::Opaque } else { word.to_word() };
-        if text == ">&" && descriptor.is_none_or(|at| at == 1) && !target.known().is_some_and(is_plain) {
+        if text == ">&"
+            && descriptor.is_none_or(|at| at == 1)
+            && !target.known().is_some_and(|word| is_plain(word))
+        {
             return Err(Reason::Evaluates);
         }
         let kind = duplication(kind, text, descriptor, &target);
@@ -228,9 +231,9 @@ fn is_declaration(name: &Draft) -> bool {
     name.plain().is_some_and(|name| names.contains(&name))
 }
 
-/// Whether a text has no meaning to bash but itself. bash 5.2 expands the word of `>&WORD` twice, so that it runs
-/// the `$(…)` in `>&'$(…)'`.
-fn is_plain(text: &String) -> bool {
+/// Whether a text means only itself to bash, which expands the word of `>&WORD` twice: it runs the `$(…)` in
+/// `>&'$(…)'`.
+fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_./-+,:@%^=".contains(&byte))
 }
 
