@@ -4,7 +4,7 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 
 use bailiwick_policy::cel::compile_pattern;
 
-/// Most texts for one pattern.
+/// Most texts for one pattern, twice over.
 const MAX_SAMPLES: usize = 8;
 /// Most members of a class that are all sampled.
 const MAX_MEMBERS: usize = 4;
@@ -12,24 +12,30 @@ const MAX_MEMBERS: usize = 4;
 /// nothing more.
 const MAX_SAMPLE_BYTES: usize = 512;
 
-/// Some texts that a pattern of a pack matches, one for each of its alternatives.
+/// Some texts that a pattern of a pack matches, one for each of its alternatives, and then some more of its
+/// classes.
 pub(super) fn matching(pattern: &str) -> Vec<String> {
     // RE2's meaning in this parser's syntax.
     let Ok(regex) = compile_pattern(pattern) else { return Vec::new() };
     let Ok(hir) = regex_syntax::parse(regex.as_str()) else { return Vec::new() };
-    let mut texts: Vec<String> = of(&hir).into_iter().filter(|text| regex.is_match(text)).collect();
-    texts.dedup();
+    let mut texts: Vec<String> = Vec::new();
+    for text in [1, MAX_MEMBERS].into_iter().flat_map(|most| of(&hir, most)) {
+        if !texts.contains(&text) && regex.is_match(&text) {
+            texts.push(text);
+        }
+    }
     texts
 }
 
-fn of(hir: &Hir) -> Vec<String> {
+/// `most`: members of each class.
+fn of(hir: &Hir, most: usize) -> Vec<String> {
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => vec![String::new()],
         HirKind::Literal(literal) => vec![String::from_utf8_lossy(&literal.0).into_owned()],
-        HirKind::Class(class) => members(class).into_iter().map(String::from).collect(),
-        HirKind::Capture(capture) => of(&capture.sub),
+        HirKind::Class(class) => members(class).into_iter().take(most).map(String::from).collect(),
+        HirKind::Capture(capture) => of(&capture.sub, most),
         HirKind::Repetition(repetition) => {
-            let one = of(&repetition.sub);
+            let one = of(&repetition.sub, most);
             let least = usize::try_from(repetition.min).unwrap_or(usize::MAX);
             let repeated = |text: &String| {
                 let times = if text.is_empty() { 1 } else { least.min(MAX_SAMPLE_BYTES / text.len()) };
@@ -43,10 +49,10 @@ fn of(hir: &Hir) -> Vec<String> {
             texts
         }
         HirKind::Concat(parts) => {
-            parts.iter().fold(vec![String::new()], |begun, part| joined(&begun, &of(part)))
+            parts.iter().fold(vec![String::new()], |begun, part| joined(&begun, &of(part, most)))
         }
         HirKind::Alternation(all) => {
-            let mut texts: Vec<String> = all.iter().flat_map(of).collect();
+            let mut texts: Vec<String> = all.iter().flat_map(|one| of(one, most)).collect();
             texts.truncate(MAX_SAMPLES);
             texts
         }
@@ -58,8 +64,8 @@ fn joined(begun: &[String], part: &[String]) -> Vec<String> {
     pairs.filter(|text| text.len() <= MAX_SAMPLE_BYTES).take(MAX_SAMPLES).collect()
 }
 
-/// The members of a small class, as `a|b` is one; of a larger one a single member: a letter or a digit if it
-/// contains one.
+/// The members of a small class, as `a|b` is one. Of a larger one a letter or a digit if it contains one, and
+/// the first printable character of each other range: another class of that many ranges has others.
 fn members(class: &Class) -> Vec<char> {
     let ranges: Vec<(char, char)> = match class {
         Class::Unicode(class) => class.ranges().iter().map(|range| (range.start(), range.end())).collect(),
@@ -69,11 +75,18 @@ fn members(class: &Class) -> Vec<char> {
     };
     let each = || ranges.iter().flat_map(|(first, last)| *first..=*last);
     if each().nth(MAX_MEMBERS).is_none() {
-        return each().collect();
+        let mut all: Vec<char> = each().collect();
+        all.sort_by_key(|char| !char.is_ascii_graphic());
+        return all;
     }
-    let inside = |char: &char| ranges.iter().any(|(first, last)| first <= char && char <= last);
-    let preferred = ['a', '1', 'A'].into_iter().chain('!'..='~').find(inside);
-    preferred.or_else(|| ranges.first().map(|(first, _)| *first)).into_iter().collect()
+    let within = |char: char| ranges.iter().position(|(first, last)| *first <= char && char <= *last);
+    let preferred = ['a', '1', 'A'].into_iter().chain('!'..='~').find_map(|char| Some((char, within(char)?)));
+    let Some((preferred, own)) = preferred else {
+        return ranges.first().map(|(first, _)| *first).into_iter().collect();
+    };
+    let others = ranges.iter().enumerate().filter(|(at, _)| *at != own).map(|(_, range)| range);
+    let printable = |(first, last): &(char, char)| ('!'..='~').find(|char| first <= char && char <= last);
+    std::iter::once(preferred).chain(others.filter_map(printable)).take(MAX_MEMBERS).collect()
 }
 
 #[cfg(test)]
@@ -87,6 +100,9 @@ mod tests {
         assert_eq!(matching("^[0-9]{3}x?$"), ["111", "111x"]);
         // The parser makes a class of these.
         assert_eq!(matching("^(a|b)$"), ["a", "b"]);
+        // And of these one range more than the other.
+        assert_eq!(matching("^[a-z]$"), ["a"]);
+        assert_eq!(matching("^[a-z0-9_]$"), ["a", "0", "_"]);
         assert!(matching("(").is_empty());
     }
 }

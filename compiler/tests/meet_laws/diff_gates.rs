@@ -433,6 +433,8 @@ fn a_parameter_that_allows_more_is_wider() {
     ] {
         widens(&old, &of(from, to), shows);
     }
+    let letters = of("'^a$'", "'^[a-z]$'");
+    widens(&letters, &of("'^a$'", "'^[a-z0-9]$'"), "\"topic\":\"0\"");
     let unread = "  parameters:\n  - {name: unread, type: int, default: 1}\n";
     assert_eq!(compared(&old, &of("  parameters:\n", unread)).changes.len(), 0);
 }
