@@ -224,7 +224,7 @@ impl Checker {
             self.report(bw0113_members::CODE, message);
         }
         // A member by itself is a group of one.
-        let group = |group: &'_ Json| -> Vec<String> {
+        let group = |group: &Json| -> Vec<String> {
             let names = group.as_array().map_or(std::slice::from_ref(group), Vec::as_slice);
             names.iter().filter_map(Json::as_str).filter(present).map(str::to_owned).collect()
         };

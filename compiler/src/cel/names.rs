@@ -125,18 +125,7 @@ impl Checker<'_> {
             "params" | "pack" | "pod" if context.dialect == Dialect::ApiServer => {
                 self.reference(span, format!("the API server has no `{name}`"), None)
             }
-            // An empty map would make `has(params.x)` false without a word.
-            "params" if context.params.is_empty() => {
-                let help = "declare it under `parameters`".to_owned();
-                self.reference(span, "this pack declares no parameters".to_owned(), Some(help))
-            }
-            "params" => {
-                let entry = |(name, parameter): (&String, &super::Parameter)| {
-                    (Const::Str(name.clone()), parameter.value.clone())
-                };
-                let value = Const::Map(context.params.iter().map(entry).collect());
-                Typed::new(Expr::Const(value), Type::map(Type::String, Type::Dyn))
-            }
+            "params" => self.parameters(span),
             "pack" => {
                 let (name, version) = (context.pack.0.clone(), context.pack.1.clone());
                 let value = [("name", name), ("version", version)]
@@ -154,6 +143,20 @@ impl Checker<'_> {
                 self.reference(span, message, Some(help.to_owned()))
             }
         }
+    }
+
+    /// All parameters, as a map.
+    fn parameters(&mut self, span: Span) -> Typed {
+        // An empty map would make `has(params.x)` false without a word.
+        if self.context.params.is_empty() {
+            let help = "declare one under `parameters`".to_owned();
+            return self.reference(span, "this pack declares no parameters".to_owned(), Some(help));
+        }
+        let entry = |(name, parameter): (&String, &super::Parameter)| {
+            (Const::Str(name.clone()), parameter.value.clone())
+        };
+        let value = Const::Map(self.context.params.iter().map(entry).collect());
+        Typed::new(Expr::Const(value), Type::map(Type::String, Type::Dyn))
     }
 
     /// Queries to the API server's authorizer.

@@ -103,8 +103,8 @@ pub(super) fn of_kyverno(objects: &[Object<'_>], losses: &mut Losses) -> Value {
 
 /// The strictest of the actions of a binding, or of a policy of Kyverno. Without any, both deny.
 fn action(object: Object<'_>, losses: &mut Losses) -> &'static str {
-    let actions =
-        object.at("/spec/validationActions").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let actions = object.at("/spec/validationActions").and_then(Value::as_array);
+    let actions: &[Value] = actions.map_or(&[], Vec::as_slice);
     let has = |word: &str| actions.iter().any(|one| one == word);
     let strictest = match (has("Deny"), has("Warn"), has("Audit")) {
         (true, ..) => "Deny",

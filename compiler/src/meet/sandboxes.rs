@@ -52,7 +52,7 @@ pub(super) fn conflicts(policies: &[Policy]) -> Vec<Conflict> {
 /// The sandboxes whose variables are not those that the policy names which places them.
 fn foreign_variables(policies: &[Policy]) -> Vec<Conflict> {
     let sandboxes = || policies.iter().flat_map(|policy| &policy.sandboxes);
-    let names = |sandbox: &'_ Sandbox| -> BTreeSet<String> {
+    let names = |sandbox: &Sandbox| -> BTreeSet<String> {
         sandbox.environment.iter().map(|(name, _)| name.clone()).collect()
     };
     let mut out = Vec::new();

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use bailiwick_compiler::meet::{Conflict, meet};
 use bailiwick_policy::ir::{Cel, Const, Expr};
 use bailiwick_policy::json::Json;
+use bailiwick_policy::policy::narrower::wider;
 use bailiwick_policy::policy::sandboxes::{
     AllowedSyscall, ArgumentTest, AtLeast, Backend, CgroupAccess, Enforcement, Filesystem, Language,
     Lifetime, Limits, Pool, Proc, RefusedSyscall, Sandbox, SyscallNumbers, Syscalls, Tmpfs, UserNamespace,
@@ -361,27 +362,30 @@ pub(super) fn runnable(mut policy: Policy) -> Policy {
     policy
 }
 
-/// The pack that places a sandbox keeps its environment, whatever ceilings repeat of it.
+/// The pack that places a sandbox keeps its environment, or the packs conflict, whatever others name.
 #[test]
 fn a_meet_leaves_the_environment_to_the_pack_that_places_the_sandbox() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    for _ in 0..64 {
-        let [one, other] = [0, 1].map(|_| sandbox("shell").new_tree(&mut runner).unwrap().current());
-        let placed = Sandbox { pool: Some("warm".to_owned()), environment: variables(&VARIABLES), ..one };
-        let ceiling = Sandbox { pool: None, environment: variables(&VARIABLES[..1]), ..other };
-        let with = |name: &'static str, sandbox: &Sandbox| {
-            let policy = policy(name).new_tree(&mut runner.clone()).unwrap().current();
-            Policy {
-                sandboxes: vec![sandbox.clone()],
-                pools: Vec::new(),
-                tools: Vec::new(),
-                audit: None,
-                ..policy
-            }
-        };
-        let both = met(&[&with("a", &placed), &with("b", &ceiling)]);
-        assert_eq!(both.sandboxes[0].environment, placed.environment);
+    let base = sandbox("shell").new_tree(&mut runner).unwrap().current();
+    let with = |name: &'static str, sandbox: Sandbox| {
+        let policy = policy(name).new_tree(&mut runner.clone()).unwrap().current();
+        Policy { sandboxes: vec![sandbox], pools: Vec::new(), tools: Vec::new(), audit: None, ..policy }
+    };
+    let subsets: [&[(&str, &str)]; 4] = [&[], &VARIABLES[..1], &VARIABLES[1..], &VARIABLES];
+    let mut met_some = 0;
+    for (mine, theirs) in subsets.iter().flat_map(|mine| subsets.iter().map(move |theirs| (mine, theirs))) {
+        for pool in [None, Some("warm".to_owned())] {
+            let placed =
+                Sandbox { pool: Some("warm".to_owned()), environment: variables(mine), ..base.clone() };
+            let other = Sandbox { pool, environment: variables(theirs), ..base.clone() };
+            let Ok(both) = meet(vec![with("a", placed.clone()), with("b", other)]) else { continue };
+            let found = wider(&both.policy.sandboxes[0], &placed);
+            assert_ne!(found, Some("its environment is another one"), "{mine:?} {theirs:?}");
+            met_some += 1;
+        }
     }
+    // Nine of the sixteen pairs are nested as a ceiling must be, and four are equal.
+    assert_eq!(met_some, 9 + 4);
 }
 
 fn variables(all: &[(&str, &str)]) -> Vec<(String, String)> {
