@@ -5,7 +5,7 @@
 //! result over the old object means nothing; a rule for UPDATE alone; an object that was not governed before.
 
 use crate::decision::{Effect, Finding};
-use crate::json::{Json, Map};
+use crate::json::Json;
 
 use super::field::unchanged;
 use super::matching::Coordinates;
@@ -62,19 +62,23 @@ pub(super) fn rule(
     }
 }
 
-/// Whether an object that is being deleted changes only in its metadata: finalizers must be removable
-/// whatever the policy says.
+/// Whether an update of an object that is being deleted changes nothing but its finalizers: these must be
+/// removable whatever the policy says. Everything else of it still counts: its controllers and its neighbours
+/// read its labels and annotations until it is gone.
 pub(super) fn winds_down(object: &Json<'_>, old: &Json<'_>) -> bool {
-    let deleting = old.at(&["metadata", "deletionTimestamp"]).is_some_and(|at| *at != Json::Null);
-    deleting && equal_but_metadata(object, old)
+    const METADATA: &str = "metadata";
+    let deleting = old.at(&[METADATA, "deletionTimestamp"]).is_some_and(|at| *at != Json::Null);
+    let (Some(now), Some(before)) = (object.get(METADATA), old.get(METADATA)) else { return false };
+    deleting && equal_but(&[METADATA], object, old) && equal_but(&WRITTEN_WHEN_FINALIZED, now, before)
 }
 
-fn equal_but_metadata(one: &Json<'_>, other: &Json<'_>) -> bool {
-    let rest = |object: &Json<'_>| {
-        object.as_map().map_or(0, |members| members.iter().filter(|(key, _)| *key != "metadata").count())
-    };
-    let found = |members: &Map<'_>| {
-        members.iter().filter(|(key, _)| *key != "metadata").all(|(key, value)| other.get(key) == Some(value))
-    };
-    rest(one) == rest(other) && one.as_map().is_some_and(found)
+/// Members of `metadata` that differ when finalizers are removed; the API server writes all but the first.
+const WRITTEN_WHEN_FINALIZED: [&str; 4] = ["finalizers", "resourceVersion", "generation", "managedFields"];
+
+/// Whether two objects have equal members, leaving out these.
+fn equal_but(left_out: &[&str], one: &Json<'_>, other: &Json<'_>) -> bool {
+    let (Some(one), Some(other)) = (one.as_map(), other.as_map()) else { return false };
+    let counts = |key: &str| !left_out.contains(&key);
+    one.iter().filter(|(key, _)| counts(key)).all(|(key, value)| other.get(key) == Some(value))
+        && other.iter().filter(|(key, _)| counts(key)).all(|(key, _)| one.get(key).is_some())
 }

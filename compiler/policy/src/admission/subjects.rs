@@ -53,8 +53,8 @@ pub(super) fn unmatched(reach: &[(&Bound, &Subject)], view: View<'_>) -> Vec<Fin
         .collect()
 }
 
-/// Denials of an update that takes a pod out of a policy's reach or changes its cell, and of a new pod with
-/// another cell.
+/// Denials of an update that takes a pod out of a policy's reach or changes its cell, and of a pod that
+/// brings a cell which is not its own.
 pub(super) fn frozen(reach: &[(&Bound, &Subject)], governing: &[&Bound], view: View<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     if view.place != Place::Pod {
@@ -74,21 +74,33 @@ pub(super) fn frozen(reach: &[(&Bound, &Subject)], governing: &[&Bound], view: V
             }
         }
     }
-    let Some(first) = governing.first() else {
+    let Some(first) = governing.first().copied().or_else(|| reach.first().map(|(bound, _)| *bound)) else {
         return findings;
     };
-    let own = cell(governing);
-    let before = view.old.and_then(|old| ObjectLabels(old).label(CELL_LABEL).map(str::to_owned));
+    // Of a pod that nothing governs, no label is its own.
+    let own = if governing.is_empty() { String::new() } else { cell(governing) };
+    let old = view.old.map(ObjectLabels);
+    let before = old.as_ref().and_then(|old| old.label(CELL_LABEL)).map(str::to_owned);
+    let was_governed =
+        old.is_some_and(|old| reach.iter().any(|(_, subject)| all_select(&subject.pods, &old)));
     let right = match (&before, new.label(CELL_LABEL)) {
-        (Some(before), Some(now)) => now == before,
-        (Some(_), None) => false,
-        (None, Some(now)) => now == own,
+        // Whoever governs it now, it was written when the pod was admitted. What an ungoverned pod carries, no
+        // one vouches for: it may stay there or go, and not come along when the pod becomes governed.
+        (Some(before), Some(now)) if was_governed || governing.is_empty() => now == before,
+        (Some(_), None) => !was_governed,
+        (_, Some(now)) => now == own,
         (None, None) => true,
     };
     if !right {
+        let right = before.filter(|_| was_governed).unwrap_or(own);
+        let message = if right.is_empty() {
+            format!("no policy selects this pod, and it has the label `{CELL_LABEL}`")
+        } else {
+            format!("label `{CELL_LABEL}` is not `{right}`")
+        };
         let statement = Statement {
             rule: "subjects",
-            message: format!("label `{CELL_LABEL}` is not `{}`", before.unwrap_or(own)),
+            message,
             field: format!("metadata.labels[{CELL_LABEL}]"),
             remedy: "leave the label alone; admission writes it",
         };

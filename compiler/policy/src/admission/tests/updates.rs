@@ -3,6 +3,7 @@
 use expect_test::expect;
 
 use super::*;
+use crate::policy::Unmatched;
 
 fn old_fault() -> Json<'static> {
     with(stored("{}", "{}"), r#"{"spec": {"hostNetwork": true}}"#)
@@ -99,6 +100,84 @@ fn a_pod_that_is_being_deleted_may_lose_its_finalizers_but_not_its_bounds() {
     );
     let escaping = with(deleting("[]"), r#"{"metadata": {"labels": {"component": "web"}}}"#);
     assert!(!reviewer(vec![policy()]).review(&update(deleting("[]"), escaping), Phase::Validate).allowed);
+}
+
+#[test]
+fn what_is_being_deleted_may_lose_its_finalizers_and_change_nothing_else() {
+    let deleting = json(
+        r#"{"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"}, "metadata": {"name": "m", "namespace": "agents",
+            "resourceVersion": "1", "deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["x"]}}"#,
+    );
+    // Denies every update of a ConfigMap.
+    let mut fixed = policy();
+    fixed.admission.rules.truncate(1);
+    let rule = fixed.admission.rules.first_mut().unwrap();
+    rule.matches.resources.first_mut().unwrap().resources = vec!["configmaps".to_owned()];
+    rule.matches.conditions.clear();
+    rule.validations.iter_mut().for_each(|one| {
+        one.expression.expr = crate::ir::Expr::Const(crate::ir::Const::Bool(false));
+    });
+    let reviewer = reviewer(vec![fixed]);
+    let allowed = |changed: &str| {
+        reviewer.review(&update(deleting.clone(), with(deleting.clone(), changed)), Phase::Validate).allowed
+    };
+    assert!(allowed(r#"{"metadata": {"finalizers": [], "resourceVersion": "2"}}"#), "its finalizers");
+    for changed in [
+        r#"{"metadata": {"annotations": {"a": "b"}}}"#,
+        r#"{"metadata": {"labels": {"a": "b"}, "finalizers": []}}"#,
+        r#"{"metadata": {"ownerReferences": [{"name": "x"}]}}"#,
+        r#"{"data": {"a": "c"}}"#,
+        r#"{"immutable": true}"#,
+    ] {
+        assert!(!allowed(changed), "{changed}");
+    }
+}
+
+/// The policy, and one more for pods with another label as well. Neither denies a pod that none selects.
+fn overlapping() -> Reviewer {
+    let mut one = policy();
+    one.subject.as_mut().unwrap().unmatched = Unmatched::Allow;
+    let mut other = one.clone();
+    other.cell = "other".to_owned();
+    other.variants = vec!["other".to_owned()];
+    other.subject.as_mut().unwrap().pods =
+        vec![serde_json::from_str(r#"{"matchLabels": {"component": "agent", "also": "yes"}}"#).unwrap()];
+    reviewer(vec![one, other])
+}
+
+#[test]
+fn a_pod_that_nothing_governs_brings_no_cell_along() {
+    let reviewer = overlapping();
+    let free = with(stored("{}", "{}"), r#"{"metadata": {"labels": {"component": "web"}}}"#);
+    let said = |request: &AdmissionRequest<'_>| shown(&reviewer.review(request, Phase::Validate));
+    // It is created with the label of the laxer cell,
+    expect![[r#"
+        denied
+        deny probe@1.0.0/subjects: no policy selects this pod, and it has the label `bailiwick.dev/cell` (metadata.labels[bailiwick.dev/cell]); leave the label alone; admission writes it"#]]
+    .assert_eq(&said(&create(free.clone())));
+    // or was created while nobody looked, and then comes to be governed by both policies.
+    let governed = with(free.clone(), r#"{"metadata": {"labels": {"component": "agent", "also": "yes"}}}"#);
+    let own = super::super::decide::cell(&reviewer.policies.iter().collect::<Vec<_>>());
+    let denied = said(&update(free.clone(), governed.clone()));
+    assert!(denied.contains(&format!("label `bailiwick.dev/cell` is not `{own}`")), "{denied}");
+    // Its own cell is right, and so is none; as long as it is not governed, the label may stay or go.
+    let cell = |pod: &Json<'static>, value: Json<'static>| {
+        replaced(pod.clone(), &["metadata", "labels", "bailiwick.dev/cell"], value)
+    };
+    let none = |pod: &Json<'static>| {
+        let text = serde_json::to_string(pod).unwrap();
+        json(&text.replace(r#","bailiwick.dev/cell":"0123456789abcdef""#, ""))
+    };
+    for (old, new) in [
+        (&free, cell(&governed, Json::Str(own.clone().into()))),
+        (&free, none(&governed)),
+        (&free, with(free.clone(), r#"{"metadata": {"annotations": {"a": "b"}}}"#)),
+        (&free, none(&free)),
+    ] {
+        assert!(said(&update(old.clone(), new)).starts_with("allowed"));
+    }
+    let said = said(&update(free.clone(), cell(&free, json(r#""other""#))));
+    assert!(said.starts_with("denied"), "{said}");
 }
 
 #[test]
