@@ -59,6 +59,14 @@ pub(super) fn label_rules() -> Vec<ResourceRule> {
     rules
 }
 
+/// Requests that bind a pod to a node, and write the labels of the binding onto the pod. Only the floor judges
+/// them: scheduling must not wait for a webhook that is down.
+/// <https://github.com/kubernetes/kubernetes/blob/master/pkg/registry/core/pod/storage/storage.go>,
+/// `BindingREST`
+pub(super) fn binding_rules() -> Vec<ResourceRule> {
+    vec![rule("", "v1", &["bindings", "pods/binding"], &["CREATE"])]
+}
+
 /// Requests that change a namespace's labels; its subresources accept labels too.
 /// <https://github.com/kubernetes/kubernetes/blob/master/pkg/registry/core/namespace/strategy.go>,
 /// `namespaceStatusStrategy`, `namespaceFinalizeStrategy`

@@ -36,6 +36,7 @@ fn words(text: &str) -> Vec<String> {
 fn tries() -> Vec<Try> {
     let mut all = creations();
     all.extend(updates());
+    all.extend(deleted());
     all.extend(leaving());
     all.extend(connections());
     all
@@ -127,8 +128,7 @@ fn updates() -> Vec<Try> {
     let larger = json!({ "spec": { "containers": [{ "name": "c", "resources": { "limits": { "memory": "4Gi" }, "requests": { "memory": "4Gi" } } }] } });
     let image = json!({ "spec": { "containers": [{ "name": "c", "image": "registry.example.org/agents/x:latest" }] } });
     let labels = |labels: Value| json!({ "metadata": { "labels": labels } });
-    let node = json!({ "apiVersion": "v1", "kind": "Binding", "metadata": { "name": "good" },
-        "target": { "apiVersion": "v1", "kind": "Node", "name": "node" } });
+    let node = binding(&json!({}));
     vec![
         patched(
             "a container for debugging",
@@ -174,6 +174,35 @@ fn updates() -> Vec<Try> {
             floor: Some(""),
         },
     ]
+}
+
+/// Changes of an object that is being deleted; only its finalizers may go.
+fn deleted() -> Vec<Try> {
+    let patched = |what, patch: Value| Try {
+        what,
+        args: words("patch configmap leaving -n agents --dry-run=server --type=merge -p")
+            .into_iter()
+            .chain([patch.to_string()])
+            .collect(),
+        stdin: String::new(),
+        says: ["settings-stay", "", "make new ones"],
+        floor: Some(""),
+    };
+    vec![
+        patched("data of what is being deleted", json!({ "data": { "a": "c" } })),
+        patched(
+            "an annotation of what is being deleted",
+            json!({ "metadata": { "annotations": { "a": "b" } } }),
+        ),
+    ]
+}
+
+/// What a scheduler sends to bind the pod to a node; its labels become the pod's.
+fn binding(labels: &Value) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Binding", "metadata": { "name": "good", "labels": labels },
+        "target": { "apiVersion": "v1", "kind": "Node", "name": "node" },
+    })
 }
 
 /// Namespaces whose labels leave the pack's reach, by every request that removes labels.
@@ -225,6 +254,25 @@ fn connections() -> Vec<Try> {
         connect("attach", "attach -n agents good"),
         connect("portforward", "create --raw /api/v1/namespaces/agents/pods/good/portforward?ports=80 -f -"),
         connect("proxy", "get --raw /api/v1/namespaces/agents/pods/good/proxy/"),
+        connect("proxy to a port", "get --raw /api/v1/namespaces/agents/pods/good:80/proxy/"),
+        connect("proxy over TLS", "get --raw /api/v1/namespaces/agents/pods/https:good:443/proxy/"),
+        connect(
+            "a pod that is yet to come",
+            "create --raw /api/v1/namespaces/agents/pods/to-come/portforward?ports=80 -f -",
+        ),
+        Try {
+            says: ["no-services", "", "nobody connects to a service"],
+            floor: None,
+            ..connect("proxy to a service", "get --raw /api/v1/namespaces/agents/services/web/proxy/")
+        },
+        Try {
+            says: ["no-services", "", "nobody connects to a service"],
+            floor: None,
+            ..connect(
+                "proxy to a service with a pod's name",
+                "get --raw /api/v1/namespaces/agents/services/free/proxy/",
+            )
+        },
     ]
 }
 
@@ -258,11 +306,34 @@ fn attempted(stage: &Stage, by: By) -> Vec<String> {
     wrong
 }
 
+/// A pod that no pack selects, and a ConfigMap that is being deleted.
+fn there_before(stage: &Stage) -> Result<()> {
+    let free = pod("free", &json!({ "metadata": { "labels": { "app": "other" } } }));
+    stage.cluster.kubectl(["create", "-f", "-"], &free.to_string())?;
+    let leaving = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "data": { "a": "b" },
+        "metadata": { "name": "leaving", "namespace": "agents", "finalizers": ["example.org/kept"] },
+    });
+    stage.cluster.kubectl(["create", "-f", "-"], &leaving.to_string())?;
+    stage.cluster.kubectl(["delete", "--wait=false", "configmap", "leaving", "-n", "agents"], "")?;
+    Ok(())
+}
+
+/// What is being deleted loses its finalizers, whatever the rules say: otherwise it would stay for ever.
+fn may_end(stage: &Stage) {
+    let patch = json!({ "metadata": { "finalizers": null } }).to_string();
+    let args =
+        ["patch", "configmap", "leaving", "-n", "agents", "--dry-run=server", "--type=merge", "-p", &patch];
+    let (taken, said) = stage.try_kubectl(&args, "");
+    assert!(taken, "{said}");
+}
+
 #[test]
 fn no_known_way_around_is_open_with_the_webhook_and_without_it() -> Result<()> {
     let Some(stage) = Stage::new()? else { return Ok(()) };
     let resources = ["namespaces", "namespaces/status", "namespaces/finalize"];
     stage.user("mallory", &json!([{ "apiGroups": [""], "resources": resources, "verbs": ["*"] }]))?;
+    there_before(&stage)?;
     stage.apply(FENCE)?;
     stage.apply(BOUND)?;
     let webhook = stage.webhook()?;
@@ -293,6 +364,7 @@ fn no_known_way_around_is_open_with_the_webhook_and_without_it() -> Result<()> {
     // What is allowed is still allowed.
     let (taken, said) = stage.try_kubectl(&["label", "pod", "good", "-n", "agents", "note=x"], "");
     assert!(taken, "{said}");
+    may_end(&stage);
     let wrong = attempted(&stage, By::Webhook);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 
@@ -321,7 +393,32 @@ fn no_known_way_around_is_open_with_the_webhook_and_without_it() -> Result<()> {
     let good = pod("another", &json!({})).to_string();
     let (taken, said) = stage.try_kubectl(&["create", "--dry-run=server", "-f", "-"], &good);
     assert!(taken, "the floor refuses a good pod: {said}");
+    may_end(&stage);
+    keeps_its_labels_when_it_is_bound(&stage);
     joins_no_other_cell(&stage, &cell)
+}
+
+/// Binding a pod to a node copies the binding's labels onto the pod, over those that it has.
+fn keeps_its_labels_when_it_is_bound(stage: &Stage) {
+    let binds = |path: &str, labels: &Value| {
+        let args = format!(
+            "create --raw /api/v1/namespaces/agents/{path}?dryRun=All --as=system:kube-scheduler -f -"
+        );
+        let args = words(&args);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        stage.try_kubectl(&args, &binding(labels).to_string())
+    };
+    for path in ["pods/good/binding", "bindings"] {
+        for labels in [json!({ "app": "other" }), json!({ "bailiwick.dev/cell": "0123456789abcdef" })] {
+            let (taken, said) = binds(path, &labels);
+            assert!(
+                !taken && said.contains("binding a pod to a node sets no label"),
+                "{path} {labels}: {said}"
+            );
+        }
+        let (taken, said) = binds(path, &json!({ "topology.kubernetes.io/zone": "z" }));
+        assert!(taken, "the floor refuses the scheduler: {said}");
+    }
 }
 
 /// While the webhook is down, a pod is created without the label. It may get its own later, and no other.

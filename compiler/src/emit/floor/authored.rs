@@ -148,6 +148,7 @@ impl<'a> Carried<'a> {
             },
             &mut variables,
         )?;
+        variables.push((WINDS_DOWN.to_owned(), winds_down()));
         let guards = self.conditions(&server, &mut matches)?;
         let mut checks = Vec::with_capacity(self.rule.validations.len());
         for validation in &self.rule.validations {
@@ -219,9 +220,8 @@ impl<'a> Carried<'a> {
         let conditions = self.rule.matches.conditions.iter().map(|(_, cel)| cel);
         let mut asked = conditions.chain([&validation.expression]);
         let expression = if asked.any(|cel| Uses::of(&cel.expr, self.shared).other_than_object) {
-            // It compares or depends on the request, so its result for the old object alone means nothing. An
-            // object that only waits for its finalizers is allowed.
-            format!("({now}\n) || (request.operation == 'UPDATE' && has(object.metadata.deletionTimestamp))")
+            // It compares or depends on the request, so its result for the old object alone means nothing.
+            format!("({now}\n) || variables.{WINDS_DOWN}")
         } else {
             let old = before.expression(&validation.expression.source, &Type::Bool)?;
             format!("({now}\n) || (request.operation == 'UPDATE' && !({old}\n))")
@@ -257,6 +257,28 @@ impl<'a> Carried<'a> {
         let line = format!("{}: {said}{remedy}", self.rule.name);
         line.split_whitespace().collect::<Vec<_>>().join(" ")
     }
+}
+
+/// The variable that says whether an update only finalizes an object.
+const WINDS_DOWN: &str = "windsDown";
+
+/// Whether an update of an object that is being deleted changes nothing but its finalizers, as CEL; follows
+/// `ratchet::winds_down` of the decision. `dyn`, since the members of an object with a known type cannot be
+/// listed.
+fn winds_down() -> String {
+    let same = |of: &str, left_out: &[&str]| {
+        let (new, old) = (format!("dyn(object{of})"), format!("dyn(oldObject{of})"));
+        let left_out = selector::cel_list(left_out.iter().copied());
+        format!(
+            "{new}.all(k, k in {left_out} || (k in {old} && {new}[k] == {old}[k])) && {old}.all(k, k in {left_out} || k in {new})"
+        )
+    };
+    let metadata = ["finalizers", "generation", "managedFields", "resourceVersion"];
+    format!(
+        "request.operation == 'UPDATE' && has(oldObject.metadata.deletionTimestamp) && {} && {}",
+        same("", &["metadata"]),
+        same(".metadata", &metadata)
+    )
 }
 
 /// Whether an exception names the object, as CEL. The API server's policies have no clock, so the caller

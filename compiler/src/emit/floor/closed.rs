@@ -2,7 +2,10 @@
 //! the label of a pod's cell is its own. One policy covers the namespaces that the same bindings reach.
 //!
 //! The webhook enforces the same, after writing the label; this policy enforces it while the webhook is down.
-//! A pod without the label is admitted, since no NetworkPolicy that allows anything selects it.
+//! A pod without the label is admitted, since no NetworkPolicy that allows anything selects it. What binds a
+//! pod to a node, this policy alone judges (see [`Labelling`]).
+
+use std::collections::BTreeSet;
 
 use bailiwick_policy::admission::CELL_LABEL;
 use bailiwick_policy::policy::LabelSelector;
@@ -43,22 +46,28 @@ pub(in crate::emit) fn closed(
     let label = |of: &str| format!("{of}.metadata.?labels[?'{CELL_LABEL}'].orValue('')");
     let variables = vec![
         variable("selects", list(selects("object"))),
+        variable("oldSelects", format!("oldObject == null ? [] : {}", list(selects("oldObject")))),
         variable("cell", label("object")),
         variable("oldCell", format!("oldObject == null ? '' : {}", label("oldObject"))),
         variable("own", own(&members.cells, members.pods.len())),
     ];
     let mut validations = Vec::new();
     if let Some(pack) = &members.denies {
-        let before = format!("oldObject != null && !{}.exists(s, s)", list(selects("oldObject")));
         validations.push(validation(
-            format!("variables.selects.exists(s, s) || (request.operation == 'UPDATE' && {before})"),
+            of_pods("variables.selects.exists(s, s) || (request.operation == 'UPDATE' && !variables.oldSelects.exists(s, s))"),
             format!("{pack} subjects: no policy selects this pod, and the namespace holds governed pods only (field metadata.labels); give the pod the labels that the pack's subject selects, or use another namespace"),
         ));
     }
     validations.push(validation(
-        // An existing label stays; one that is added, with the pod or later, must be the pod's own.
-        "variables.oldCell != '' ? variables.cell == variables.oldCell : variables.cell == '' || variables.cell == variables.own".to_owned(),
+        // The label of a governed pod stays. One that is added, with the pod or later, or brought along by a
+        // pod that was not governed, must be the pod's own.
+        of_pods("variables.oldCell != '' && variables.oldSelects.exists(s, s) ? variables.cell == variables.oldCell : variables.cell in ['', variables.own] || (variables.cell == variables.oldCell && !variables.selects.exists(s, s))"),
         format!("subjects: label {CELL_LABEL} is not the pod's own (field metadata.labels); leave the label alone, admission writes it"),
+    ));
+    let labelling = Labelling::of(&members.pods);
+    validations.push(validation(
+        format!("request.kind.kind != '{BINDING}' || {}", labelling.check),
+        labelling.message,
     ));
     let policy = ValidatingAdmissionPolicy {
         metadata: metadata.clone(),
@@ -74,7 +83,7 @@ pub(in crate::emit) fn closed(
                     }]),
                     match_labels: None,
                 }),
-                resource_rules: named(&webhooks::label_rules()),
+                resource_rules: named(&[webhooks::label_rules(), webhooks::binding_rules()].concat()),
                 ..MatchResources::default()
             }),
             validations: Some(validations),
@@ -93,6 +102,46 @@ pub(in crate::emit) fn closed(
     };
     (policy, binding)
 }
+
+/// The kind of the objects that bind pods to nodes.
+const BINDING: &str = "Binding";
+
+/// A check of pods alone, in a policy that is asked about bindings too.
+fn of_pods(check: &str) -> String {
+    format!("request.kind.kind == '{BINDING}' || ({check})")
+}
+
+/// That binding a pod to a node does not label it. The API server copies the labels of the binding onto the
+/// pod, over those that it has, and no update of the pod is ever seen. Allowed are the labels that the API
+/// server itself copies from the node, unless a policy selects pods by them.
+/// <https://github.com/kubernetes/enhancements/tree/master/keps/sig-node/4742-node-topology-downward-api>
+pub(super) struct Labelling {
+    pub(super) check: String,
+    pub(super) message: String,
+}
+
+impl Labelling {
+    /// `pods`: which pods the policies select.
+    pub(super) fn of(pods: &[LabelSelector]) -> Self {
+        let keys = pods.iter().flat_map(|pods| {
+            pods.match_labels.keys().chain(pods.match_expressions.iter().map(|one| &one.key))
+        });
+        let read: BTreeSet<&str> = keys.map(String::as_str).filter(|key| key.starts_with(TOPOLOGY)).collect();
+        let mut kept = format!("key.startsWith('{TOPOLOGY}')");
+        if !read.is_empty() {
+            kept = format!("{kept} && !(key in {})", selector::cel_list(read.into_iter()));
+        }
+        Self {
+            check: format!("{}.all(key, {kept})", labels_of("object")),
+            message: format!(
+                "subjects: binding a pod to a node sets no label but those under {TOPOLOGY} (field metadata.labels); label the pod before it is created"
+            ),
+        }
+    }
+}
+
+/// What the labels begin with that the API server copies from the node.
+const TOPOLOGY: &str = "topology.kubernetes.io/";
 
 fn validation(expression: String, message: String) -> Validation {
     Validation {

@@ -7,6 +7,7 @@ use crate::emit::cell::Cell;
 use crate::emit::namespace::level_name;
 use crate::emit::{UnmatchedFloor, selector, statements, webhooks};
 
+use super::closed::Labelling;
 use super::{
     Check, FloorRule, MatchSet, Standing, container_variables, governed, images, labels_of, pod_security,
     ratchet,
@@ -76,10 +77,33 @@ pub(super) fn rules(cell: &Cell<'_>) -> Vec<Contribution> {
     // In a cluster, other bindings may select such a pod; `closed` is the policy over all of them.
     if cell.options.unmatched == UnmatchedFloor::Own {
         out.extend(unmatched(cell, subject, &matches));
+        out.extend(unlabelled(cell, subject, &matches));
     }
     out.extend(kept(cell, subject, &matches));
     out
 }
+
+/// Binding a pod to a node must not label it. In a cluster, `closed` says so.
+fn unlabelled(cell: &Cell<'_>, subject: &Subject, matches: &MatchSet) -> Option<Contribution> {
+    let Labelling { check, message } = Labelling::of(&[cell.pods()?]);
+    let check =
+        Check { expression: check, message, message_expression: None, reason: "Forbidden".to_owned() };
+    let matches =
+        MatchSet { resources: webhooks::binding_rules(), conditions: Vec::new(), ..matches.clone() };
+    let rule = FloorRule {
+        action: Action::Deny,
+        matches,
+        variables: Vec::new(),
+        checks: vec![check],
+        audit: Vec::new(),
+        from: subject.from.clone(),
+    };
+    Some((statements::LABELS.to_owned(), Some(rule), Standing::partial(CELL_LABEL_NOTE)))
+}
+
+/// What the floor of one policy cannot say of the labels.
+const CELL_LABEL_NOTE: &str =
+    "the selected labels are frozen; the cell label, which may join several policies, is the webhook's alone";
 
 /// An update must not take a pod out of the policy's reach.
 fn kept(cell: &Cell<'_>, subject: &Subject, matches: &MatchSet) -> Option<Contribution> {
@@ -100,8 +124,7 @@ fn kept(cell: &Cell<'_>, subject: &Subject, matches: &MatchSet) -> Option<Contri
         audit: Vec::new(),
         from: subject.from.clone(),
     };
-    let note = "the selected labels are frozen; the cell label, which may join several policies, is the webhook's alone";
-    Some((statements::LABELS.to_owned(), Some(rule), Standing::partial(note)))
+    Some((statements::LABELS.to_owned(), Some(rule), Standing::partial(CELL_LABEL_NOTE)))
 }
 
 fn token() -> Vec<Demand> {
