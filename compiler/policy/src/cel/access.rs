@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 
-use super::value::{List, Map, Value};
+use super::value::{List, Map, SHORT_KEY, Value};
 use super::{EvalError, Fuel, opaque};
 use crate::json::Name;
 
@@ -80,9 +80,12 @@ pub(super) fn optional(found: Option<Value<'_>>) -> Value<'_> {
 /// The value under a name, inside an optional too.
 pub(super) fn find_field<'a>(operand: &Value<'a>, field: &Name, fuel: &mut Fuel) -> Found<'a> {
     match operand {
-        Value::Map(Map::Json(map)) => Ok(map.get_named(field).map(Value::from)),
+        // Objects have this price too; most names are so short that it is nothing.
+        Value::Map(Map::Json(map)) if field.as_str().len() <= SHORT_KEY => {
+            Ok(map.get_named(field).map(Value::from))
+        }
         Value::Map(map) => {
-            fuel.spend_elements(map.lookup_cost())?;
+            fuel.spend(map.lookup_cost(Some(field.as_str())))?;
             Ok(map.get_str(field.as_str()))
         }
         Value::Optional(None) => Ok(None),
@@ -102,7 +105,7 @@ fn find_index<'a>(operand: &Value<'a>, index: &Value<'a>, fuel: &mut Fuel) -> Fo
         (Value::Optional(Some(inner)), _) => find_index(inner, index, fuel),
         (_, Value::Optional(Some(inner))) => find_index(operand, inner, fuel),
         (Value::Map(map), _) => {
-            fuel.spend_elements(map.lookup_cost())?;
+            fuel.spend(map.lookup_cost(index.as_str()))?;
             Ok(map.get(index))
         }
         (Value::List(list), _) => find_element(list, index, fuel),

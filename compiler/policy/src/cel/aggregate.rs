@@ -76,7 +76,7 @@ fn maps_equal(left: &Map<'_>, right: &Map<'_>, fuel: &mut Fuel) -> Result<bool, 
         return Ok(false);
     }
     for (key, left) in left.iter() {
-        fuel.spend_elements(1 + right.lookup_cost())?;
+        fuel.spend(1 + right.lookup_cost(key.as_str()))?;
         match right.get(&key) {
             Some(right) if equal(&left, &right, fuel)? => {}
             _ => return Ok(false),

@@ -2,7 +2,7 @@
 
 use super::access_path::{self, Reached};
 use super::prepared::{Node, Prepared};
-use super::value::{List, Map, Value, is_key};
+use super::value::{List, Map, Value, comparing, is_key};
 use super::{EvalError, Scope, access, aggregate, comprehension, functions, opaque};
 use crate::ir::{Const, Func, MAX_EVAL_DEPTH};
 
@@ -232,7 +232,7 @@ pub(super) fn insert<'a>(
         opaque::known_ref(&key)?;
         return Err(EvalError::invalid(format!("unsupported key type: {}", key.type_name())));
     }
-    scope.fuel.spend_elements(entries.len() / 8)?;
+    scope.fuel.spend((entries.len() / 8) as u64 + comparing(key.as_str(), entries.len()))?;
     if entries.iter().any(|(known, _)| super::value::scalar_eq(known, &key)) {
         let shown = functions::convert::display(&key).unwrap_or_default();
         return Err(EvalError::invalid(format!("insert failed: key {shown} already exists")));

@@ -9,7 +9,7 @@
 //! nowhere. *Spot*: what a reading found.
 
 use super::prepared::accesses;
-use super::value::{Map, Value};
+use super::value::{Map, SHORT_KEY, Value};
 use super::{Fuel, Scope};
 use crate::ir::{Const, Expr, Func, Root};
 use crate::json::{self, Json, Name};
@@ -87,7 +87,7 @@ impl Test {
                 Some(Self { negated: !test.negated, cost: test.cost + 1, ..test })
             }
             Expr::Has(operand, field) => {
-                let (start, mut steps) = path(operand)?;
+                let (start, mut steps) = path(operand).filter(|_| field.len() <= SHORT_KEY)?;
                 steps.push(Step { name: Name::new(field), held: true });
                 Some(Self::asking(Reading::new(start, steps, Otherwise::Nothing), Check::Present, 0))
             }
@@ -138,6 +138,10 @@ impl Test {
 /// The start and the steps of an access path.
 fn path(expr: &Expr) -> Option<(Start, Vec<Step>)> {
     let (base, accesses) = accesses(expr);
+    // Longer names have a price of their own.
+    if accesses.iter().any(|access| access.name.as_str().len() > SHORT_KEY) {
+        return None;
+    }
     let start = match base {
         Expr::Root(root) => Start::Root(*root),
         Expr::Slot(slot) => Start::Slot(*slot),

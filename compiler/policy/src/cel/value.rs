@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use super::EvalError;
 use super::functions::authorizer::Authorization;
 use super::functions::named_formats::NamedFormat;
 use super::functions::network::Cidr;
@@ -13,6 +12,7 @@ use super::functions::quantity::Quantity;
 use super::functions::semver::Semver;
 use super::functions::time::Timestamp;
 use super::functions::urls::Url;
+use super::{EvalError, Fuel};
 use crate::facts::shell::Shell;
 use crate::ir::Const;
 use crate::json::{self, Json};
@@ -354,14 +354,26 @@ impl<'a> Map<'a> {
         }
     }
 
-    /// The cost of a lookup in elements walked: objects are indexed, constructed maps are not.
-    pub(super) fn lookup_cost(&self) -> usize {
-        match self {
-            Map::Json(_) => 0,
-            Map::Const(entries) => entries.len() / 8,
-            Map::Owned(entries) => entries.len() / 8,
-        }
+    /// The cost of a lookup: of the entries walked (objects are indexed, constructed maps are not), and of a
+    /// long key, which may begin like those that it is compared with.
+    pub(super) fn lookup_cost(&self, key: Option<&str>) -> u64 {
+        let (walked, compared) = match self {
+            Map::Json(_) => (0, self.len().min(COMPARED_IN_OBJECT)),
+            Map::Const(_) | Map::Owned(_) => (self.len() / 8, self.len()),
+        };
+        walked as u64 + comparing(key, compared)
     }
+}
+
+/// Most keys of an object that a lookup compares: small ones are walked, and in an index are fewer on the way.
+const COMPARED_IN_OBJECT: usize = 32;
+/// Longest key that is compared as quickly as an entry is walked, bytes.
+pub(super) const SHORT_KEY: usize = 64;
+
+/// The cost of comparing a key with so many others of its length.
+pub(super) fn comparing(key: Option<&str>, others: usize) -> u64 {
+    let beyond = key.map_or(0, str::len).saturating_sub(SHORT_KEY);
+    Fuel::of_bytes(beyond).saturating_mul(others as u64)
 }
 
 /// Whether a value may be a key: CEL allows booleans, integers and strings.

@@ -21,7 +21,7 @@ pub(super) fn relation<'a>(function: Func, args: &[Value<'a>], fuel: &mut Fuel) 
         Func::In => match right {
             Value::List(list) => aggregate::list_contains(list, left, fuel)?,
             Value::Map(map) => {
-                fuel.spend_elements(map.lookup_cost())?;
+                fuel.spend(map.lookup_cost(left.as_str()))?;
                 map.get(left).is_some()
             }
             _ => return no_overload(function),

@@ -160,6 +160,36 @@ fn what_is_made_is_paid_for() {
     assert_eq!(world.show(call!(Size, call!(Range, 1_000_000_i64))), spent);
 }
 
+/// Keys of one length that differ in their middle: every comparison reads half of a key.
+#[test]
+fn long_keys_are_paid_for_wherever_they_are_looked_up() {
+    let key = |at: usize, long: usize| format!("{0}{at:02}{0}", "k".repeat(long));
+    let members_of = |long: usize| {
+        let members: Vec<String> = (0..30).map(|at| format!("\"{}\":1", key(at, long))).collect();
+        format!("{{{}}}", members.join(","))
+    };
+    let often = |body: Expr| {
+        over(MacroKind::All, call!(Range, 100_i64), over(MacroKind::All, call!(Range, 100_i64), body))
+    };
+    let made =
+        |long: usize| Expr::Map((0..8).map(|at| (key(at, long).expr(), 1_i64.expr(), false)).collect());
+    for (body, name) in [
+        (&(|long| not(call!(In, key(77, long), object()))) as &dyn Fn(usize) -> Expr, "in an object"),
+        (&|long| not(call!(In, key(77, long), made(long))), "in a map"),
+        (&|long| call!(Equal, index(object(), key(3, long)), 1_i64), "by index"),
+        (&|long| call!(Equal, select(object(), &key(3, long)), 1_i64), "by name"),
+        (&|long| not(has(object(), &key(77, long))), "by presence"),
+        (&|_| call!(Equal, object(), object()), "of equals"),
+        (&|long| call!(Equal, call!(Size, made(long)), 8_i64), "in a literal"),
+    ] {
+        let of = |long: usize| World::of(&members_of(long)).show(often(body(long)));
+        assert_eq!(of(4_000), "error: the expression cost more than its budget", "{name}");
+        // Short ones cost what they did.
+        let few = World { fuel: 5_000_000, ..World::of(&members_of(3)) };
+        assert_eq!(few.show(often(body(3))), "true", "{name}");
+    }
+}
+
 #[test]
 fn the_deepest_allowed_expression_is_evaluated_on_a_small_stack() {
     let run = || {
