@@ -1,7 +1,7 @@
 //! Evaluates one node at a time. Each node of the expression as written costs one unit of fuel.
 
 use super::access_path::{self, Reached};
-use super::prepared::{Node, Prepared};
+use super::prepared::{Bind, Node, Prepared};
 use super::value::{List, Map, Value, comparing, is_key};
 use super::{EvalError, Scope, access, aggregate, comprehension, functions, opaque};
 use crate::ir::{Const, Func, MAX_EVAL_DEPTH};
@@ -68,11 +68,7 @@ pub(super) fn node<'a>(of: &'a Node, scope: &mut Scope<'a>) -> Result<Value<'a>>
         Node::List(items) => list(items, scope),
         Node::Map(entries) => map(entries, scope),
         Node::Macro(of) => comprehension::eval(of, scope),
-        Node::Bind(bind) => {
-            let value = node(&bind.init, scope)?;
-            scope.set_slot(bind.slot, value)?;
-            node(&bind.body, scope)
-        }
+        Node::Bind(of) => bind(of, scope),
         Node::Call(function, args) => call(*function, args, scope),
         Node::Matches(operand, regex) => matches(operand, *regex, scope),
         _ => Err(EvalError::NoSuchOverload("bool")),
@@ -169,6 +165,19 @@ fn conditional<'a>(branches: &'a [Node; 3], scope: &mut Scope<'a>) -> Result<Val
         }
         Err(error) => Err(error),
     }
+}
+
+/// `cel.bind(name, value, body)`. As in cel-go, an error of the value is one only where the body uses the name.
+fn bind<'a>(of: &'a Bind, scope: &mut Scope<'a>) -> Result<Value<'a>> {
+    match node(&of.init, scope) {
+        Ok(value) => scope.set_slot(of.slot, value)?,
+        Err(error) if error.is_limit() => return Err(error),
+        Err(error) => {
+            scope.note(&error);
+            scope.fail_slot(of.slot, error)?;
+        }
+    }
+    node(&of.body, scope)
 }
 
 /// At which operand `&&` and `||` know their value.

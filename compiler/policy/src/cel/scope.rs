@@ -100,6 +100,8 @@ pub struct Scope<'a> {
     cache: Vec<Option<Result<Value<'a>, EvalError>>>,
     containers: [Option<List<'a>>; 2],
     slots: Vec<Value<'a>>,
+    /// Variables of `cel.bind` whose value is an error, by their places in `slots`.
+    failed: Vec<(usize, EvalError)>,
     frame: usize,
     /// Leaves every condition to the general evaluator.
     #[cfg(test)]
@@ -128,6 +130,7 @@ impl<'a> Scope<'a> {
             cache: Vec::new(),
             containers: [None, None],
             slots: Vec::new(),
+            failed: Vec::new(),
             frame: 0,
             #[cfg(test)]
             takes_the_long_way: false,
@@ -239,12 +242,27 @@ impl<'a> Scope<'a> {
     /// The variable of a macro; the loader has checked that every slot is within the frame.
     #[inline]
     pub(super) fn slot(&self, slot: u16) -> Result<&Value<'a>, EvalError> {
-        self.slots.get(self.frame + usize::from(slot)).ok_or_else(|| no_slot(slot))
+        let at = self.frame + usize::from(slot);
+        if let Some((_, error)) = self.failed.iter().find(|(failed, _)| *failed == at) {
+            return Err(error.clone());
+        }
+        self.slots.get(at).ok_or_else(|| no_slot(slot))
+    }
+
+    /// Gives a variable an error for its value: it is one wherever the variable is used, and nowhere else.
+    pub(super) fn fail_slot(&mut self, slot: u16, error: EvalError) -> Result<(), EvalError> {
+        self.set_slot(slot, Value::Null)?;
+        self.failed.push((self.frame + usize::from(slot), error));
+        Ok(())
     }
 
     #[inline]
     pub(super) fn set_slot(&mut self, slot: u16, value: Value<'a>) -> Result<(), EvalError> {
-        match self.slots.get_mut(self.frame + usize::from(slot)) {
+        let at = self.frame + usize::from(slot);
+        if !self.failed.is_empty() {
+            self.failed.retain(|(failed, _)| *failed != at);
+        }
+        match self.slots.get_mut(at) {
             Some(place) => {
                 *place = value;
                 Ok(())
@@ -260,6 +278,8 @@ impl<'a> Scope<'a> {
         self.slots.resize(self.frame + usize::from(slots), Value::Null);
         let result = body(self);
         self.slots.truncate(self.frame);
+        let end = self.frame;
+        self.failed.retain(|(failed, _)| *failed < end);
         self.frame = caller;
         result
     }

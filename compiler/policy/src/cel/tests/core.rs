@@ -160,6 +160,27 @@ fn what_is_made_is_paid_for() {
     assert_eq!(world.show(call!(Size, call!(Range, 1_000_000_i64))), spent);
 }
 
+/// cel-go evaluates the value of `cel.bind` only where its name is used.
+#[test]
+fn an_error_of_a_bound_value_is_one_where_it_is_used() {
+    let bind = |slot: u16, init: Expr, body: Expr| Expr::Bind(Box::new(crate::ir::Bind { slot, init, body }));
+    let failed = "error: division by zero";
+    let one = || call!(Equal, slot(0), 1_i64);
+    assert_eq!(show(bind(0, fails(), true.expr())), "true");
+    assert_eq!(show(bind(0, fails(), one())), failed);
+    assert_eq!(show(bind(0, fails(), slot(0))), failed);
+    assert_eq!(show(bind(0, fails(), or([one(), true.expr()]))), "true");
+    assert_eq!(show(bind(0, fails(), and([one(), true.expr()]))), failed);
+    assert_eq!(show(bind(0, fails(), call!(HasValue, opt_select(slot(0), "a")))), failed);
+    // A name in its place later has a value again, and a limit is no such error.
+    assert_eq!(show(bind(0, fails(), bind(0, 1_i64.expr(), one()))), "true");
+    let halves = bind(1, call!(Divide, 4_i64, slot(0)), call!(Equal, slot(1), 2_i64));
+    assert_eq!(show(over(MacroKind::Exists, [0_i64, 2], halves.clone())), "true");
+    assert_eq!(show(over(MacroKind::All, [2_i64, 0], halves)), failed);
+    let spent = "error: the expression cost more than its budget";
+    assert_eq!(show(bind(0, endless(), true.expr())), spent);
+}
+
 /// Keys of one length that differ in their middle: every comparison reads half of a key.
 #[test]
 fn long_keys_are_paid_for_wherever_they_are_looked_up() {
