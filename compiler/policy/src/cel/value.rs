@@ -139,6 +139,22 @@ impl<'a> Value<'a> {
         Value::List(List::Owned(items.into()))
     }
 
+    /// A list of values that are made one by one. An empty list takes no memory.
+    pub(crate) fn list_of(items: impl Iterator<Item = Value<'a>>) -> Self {
+        match items.size_hint() {
+            (_, Some(0)) => Value::List(List::Json(&[])),
+            _ => Value::List(List::Owned(items.collect())),
+        }
+    }
+
+    /// A map of string keys that are known not to repeat. An empty map takes no memory.
+    pub(crate) fn map_of(members: impl Iterator<Item = (&'a str, Value<'a>)>) -> Self {
+        match members.size_hint() {
+            (_, Some(0)) => Value::Map(Map::Const(&[])),
+            _ => Value::Map(Map::Owned(members.map(|(key, value)| (Value::Str(key), value)).collect())),
+        }
+    }
+
     /// The boolean, if it is one.
     #[must_use]
     pub const fn as_bool(&self) -> Option<bool> {

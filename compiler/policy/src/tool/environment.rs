@@ -1,14 +1,12 @@
 //! What expressions over a call see: the values of `subject`, `session`, `facts` and `now`.
 
-use std::rc::Rc;
-
 use jiff::SignedDuration;
 
 use super::call::Subject;
 use super::facts::Members;
 use super::loaded::{Layer, LoadedPolicy};
 use super::record::{DecisionInputs, SessionView};
-use crate::cel::{Arguments, CallEnv, Map, Timestamp, Value};
+use crate::cel::{Arguments, CallEnv, Timestamp, Value};
 use crate::policy::tools::{Derive, ToolLayer};
 use crate::policy::{PackSource, Policy};
 
@@ -102,24 +100,18 @@ fn now<'a>(now_ms: u64) -> Value<'a> {
 }
 
 fn subject(subject: &Subject) -> Value<'_> {
-    let list = |texts: &'_ [String]| -> Vec<Value<'_>> { Vec::with_capacity(texts.len()) };
-    let mut groups = list(&subject.groups);
-    groups.extend(subject.groups.iter().map(|text| Value::Str(text)));
-    let mut chain = list(&subject.chain);
-    chain.extend(subject.chain.iter().map(|text| Value::Str(text)));
     let labels = subject.labels.iter().map(|(key, value)| (key.as_str(), Value::Str(value)));
     map([
         ("agent", Value::Str(&subject.agent)),
         ("user", Value::Str(&subject.user)),
         ("namespace", Value::Str(&subject.namespace)),
-        ("groups", Value::list(groups)),
+        ("groups", Value::list_of(subject.groups.iter().map(|text| Value::Str(text)))),
         ("labels", map(labels)),
-        ("chain", Value::list(chain)),
+        ("chain", Value::list_of(subject.chain.iter().map(|text| Value::Str(text)))),
     ])
 }
 
 /// A map of string keys that are known not to repeat.
 pub(super) fn map<'a>(members: impl IntoIterator<Item = (&'a str, Value<'a>)>) -> Value<'a> {
-    let entries: Rc<[_]> = members.into_iter().map(|(key, value)| (Value::Str(key), value)).collect();
-    Value::Map(Map::Owned(entries))
+    Value::map_of(members.into_iter())
 }

@@ -107,8 +107,8 @@ impl Fact {
             Fact::Opaque => Vec::new(),
             Fact::Shell(Shell::Opaque(_)) => vec![("commands", Value::Opaque), ("shell", Value::Opaque)],
             Fact::Shell(shell @ Shell::Parsed(line)) => {
-                let commands = line.commands.iter().map(command).collect();
-                vec![("commands", Value::list(commands)), ("shell", Value::Shell(shell))]
+                let commands = Value::list_of(line.commands.iter().map(command));
+                vec![("commands", commands), ("shell", Value::Shell(shell))]
             }
             Fact::Path(path) => vec![("path", known(path, path_value))],
             Fact::Url(url) => vec![("url", known(url, url_value))],
@@ -148,7 +148,7 @@ fn git_value(git: &Git) -> Value<'_> {
     map([
         ("subcommand", Value::Str(git.subcommand.as_str())),
         ("remote", text_or_null(git.remote.as_ref())),
-        ("refs", Value::list(refs.collect())),
+        ("refs", Value::list_of(refs)),
         ("operands", texts(&git.operands)),
         ("options", texts(&git.options)),
         ("force", Value::Bool(git.force)),
@@ -159,7 +159,7 @@ fn git_value(git: &Git) -> Value<'_> {
 }
 
 fn texts(of: &[String]) -> Value<'_> {
-    Value::list(of.iter().map(|text| Value::Str(text)).collect())
+    Value::list_of(of.iter().map(|text| Value::Str(text)))
 }
 
 fn text_or_null(text: Option<&String>) -> Value<'_> {
@@ -174,20 +174,18 @@ fn word(word: &Word) -> Value<'_> {
 }
 
 fn command(of: &Command) -> Value<'_> {
-    let mut args: Vec<Value<'_>> = of.args.words().iter().map(word).collect();
     // The end of the list is not known.
-    if matches!(of.args, Args::Open(_)) {
-        args.push(Value::Opaque);
-    }
+    let open = matches!(of.args, Args::Open(_)).then_some(Value::Opaque);
+    let args = of.args.words().iter().map(word).chain(open);
     let assignments = of
         .assignments
         .iter()
         .map(|one| map([("name", Value::Str(one.name.as_str())), ("value", word(&one.value))]));
     map([
         ("name", word(&of.name)),
-        ("args", Value::list(args)),
-        ("redirects", Value::list(of.redirects.iter().map(redirect).collect())),
-        ("assignments", Value::list(assignments.collect())),
+        ("args", Value::list_of(args)),
+        ("redirects", Value::list_of(of.redirects.iter().map(redirect))),
+        ("assignments", Value::list_of(assignments)),
     ])
 }
 

@@ -149,10 +149,9 @@ impl State {
         assignments: Vec<(Assignment, Draft)>,
         redirects: Vec<Redirect>,
     ) -> Parsed<()> {
-        let mut name = match words.first() {
-            None => Fact::Known(String::new()),
-            Some(first) => command_name(first),
-        };
+        let runs = words.first().map_or(Some(""), Draft::known);
+        // To bash, a name that begins with `%` is a job.
+        let mut named = runs.is_some_and(|name| !name.starts_with('%'));
         let alone = words.is_empty();
         for (assignment, value) in &assignments {
             self.line.assigns = true;
@@ -161,9 +160,8 @@ impl State {
             }
             // For this command only: it affects no other name, but this one may mean another program, or the
             // same program with other code. `IFS= read` splits differently and runs nothing else.
-            let splits = assignment.name == "IFS" && name.known().is_some_and(|name| name == "read");
+            let splits = assignment.name == "IFS" && named && runs == Some("read");
             let known = value.known().is_some_and(|value| variables::is_harmless(&assignment.name, value));
-            let harmless = !value.array && (splits || known);
             if variables::effect(&assignment.name) == Effect::Evaluates || value.array {
                 return Err(Reason::Evaluates);
             }
@@ -173,32 +171,30 @@ impl State {
                 self.change();
             }
             self.others.insert(assignment.name.clone());
-            if !harmless {
-                name = Fact::Opaque;
-            }
+            named &= splits || known;
         }
-        let operands = words.get(1..).unwrap_or_default();
-        let args: Vec<_> = operands.iter().map(Draft::to_word).collect();
-        let open = words.iter().any(|word| word.spread);
-        let args = if open { Args::Open(args) } else { Args::Exact(args) };
         let stand_alone: Vec<_> = assignments.iter().filter(|_| alone).cloned().collect();
         let assignments = assignments.into_iter().map(|(assignment, _)| assignment).collect();
-        let runs = match words.first() {
-            Some(first) if name.is_opaque() => first.known().map(str::to_owned),
-            _ => name.known().cloned(),
-        };
-        self.push(Command { name, args, redirects, assignments })?;
+        // Its words follow below: they become the command's own, and until then they are still read here.
+        let at = self.len();
+        self.push(Command { name: Fact::Opaque, args: Args::Exact(Vec::new()), redirects, assignments })?;
         for (assignment, value) in stand_alone {
             self.assign(assignment.name.as_bytes(), &value)?;
         }
         match runs {
-            Some(name) => self.builtin(&name, operands),
+            Some(name) => self.builtin(name, words.get(1..).unwrap_or_default())?,
             // An unknown name may be `eval`.
-            None => {
-                self.change();
-                Ok(())
-            }
+            None => self.change(),
         }
+        let open = words.iter().any(|word| word.spread);
+        let mut words = words.into_iter().map(Draft::into_word);
+        let name = words.next().unwrap_or_else(|| Fact::Known(String::new()));
+        let args = words.collect();
+        if let Some(command) = self.line.commands.get_mut(at) {
+            command.name = if named { name } else { Fact::Opaque };
+            command.args = if open { Args::Open(args) } else { Args::Exact(args) };
+        }
+        Ok(())
     }
 
     /// The operands of `[[`, including operators.
@@ -254,13 +250,5 @@ impl State {
             }
         }
         Ok(self.line)
-    }
-}
-
-/// A name as written. To bash, a name that begins with `%` is a job.
-fn command_name(word: &Draft) -> Fact<String> {
-    match word.to_word() {
-        Fact::Known(name) if name.starts_with('%') => Fact::Opaque,
-        name => name,
     }
 }

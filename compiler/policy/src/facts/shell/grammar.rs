@@ -41,7 +41,7 @@ pub(super) fn parse(line: &str) -> Parsed<Line> {
     if line.len() > MAX_BYTES {
         return Err(Reason::TooLong);
     }
-    if line.chars().any(|char| char.is_control() && char != '\t' && char != '\n') {
+    if has_control(line) {
         return Err(Reason::ControlCharacter);
     }
     let mut state = State::default();
@@ -49,6 +49,14 @@ pub(super) fn parse(line: &str) -> Parsed<Line> {
     parser.list(Stop::End)?;
     parser.finish()?;
     state.into_line()
+}
+
+/// Whether a line has a control character other than tab and line break.
+fn has_control(line: &str) -> bool {
+    if line.is_ascii() {
+        return line.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t' && byte != b'\n');
+    }
+    line.chars().any(|char| char.is_control() && char != '\t' && char != '\n')
 }
 
 pub(super) const fn is_blank(byte: u8) -> bool {
@@ -170,6 +178,11 @@ impl<'s> Parser<'s> {
 
     /// The reserved word that comes next.
     pub(super) fn reserved(&self) -> Option<&'static str> {
+        let may_begin =
+            matches!(self.peek(), Some(b'c'..=b'f' | b'i' | b's'..=b'u' | b'w' | b'{' | b'}' | b'!' | b'['));
+        if !may_begin {
+            return None;
+        }
         RESERVED.iter().copied().find(|word| self.looking_at_word(word))
     }
 

@@ -21,9 +21,12 @@ const OPERATORS: &[(&str, RedirectKind)] = &[
     ("&>", RedirectKind::Write),
 ];
 
+/// Room for the words of one command, which few exceed.
+const WORDS: usize = 8;
+
 impl Parser<'_> {
     pub(super) fn simple(&mut self) -> Parsed<()> {
-        let mut words: Vec<Draft> = Vec::new();
+        let mut words: Vec<Draft> = Vec::with_capacity(WORDS);
         let mut assignments: Vec<(Assignment, Draft)> = Vec::new();
         let mut redirects = Vec::new();
         let (first, before) = (self.state.len(), self.state.changes());
@@ -140,6 +143,9 @@ impl Parser<'_> {
 
     /// A redirection, if one comes next.
     pub(super) fn redirect(&mut self) -> Parsed<Option<Redirect>> {
+        if !matches!(self.peek(), Some(b'0'..=b'9' | b'<' | b'>' | b'&')) {
+            return Ok(None);
+        }
         let rest = self.text.get(self.at..).unwrap_or_default();
         let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let operator = rest.get(digits..).unwrap_or_default();

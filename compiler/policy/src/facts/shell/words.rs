@@ -64,6 +64,14 @@ impl Draft {
         }
     }
 
+    /// The same, without a copy.
+    pub(super) fn into_word(self) -> Word {
+        match String::from_utf8(self.text) {
+            Ok(text) if !self.opaque => Fact::Known(text),
+            _ => Fact::Opaque,
+        }
+    }
+
     /// The word, if it is known and was written without quotes.
     pub(super) fn plain(&self) -> Option<&[u8]> {
         (!self.quoted && !self.opaque).then_some(self.text.as_slice())
@@ -92,10 +100,27 @@ impl Draft {
     }
 }
 
+/// Bytes that mean themselves wherever they are in a word, whatever is next to them.
+const fn is_ordinary(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'_' | b'-' | b'.' | b'/' | b'+' | b'%' | b'@' | b'=' | b':' | b',')
+}
+
 impl Parser<'_> {
     /// Reads one word. Only a value may be empty.
     pub(super) fn word(&mut self, place: Place) -> Parsed<Draft> {
         let start = self.at;
+        let rest = self.text.get(start..).unwrap_or_default();
+        let length = rest.iter().take_while(|byte| is_ordinary(**byte)).count();
+        // Almost every word is of such bytes alone, and needs no second look at any of them.
+        if length > 0
+            && rest.get(length).is_none_or(|next| matches!(next, b' ' | b'\t' | b'\n' | b';' | b'|' | b')'))
+        {
+            self.at += length;
+            let text = rest.get(..length).unwrap_or_default().to_vec();
+            let number = if text.iter().all(u8::is_ascii_digit) { Number::Integer } else { Number::None };
+            return Ok(Draft { text, number, ..Draft::default() });
+        }
         let mut draft = Draft::default();
         let mut seen = Seen::default();
         while let Some(byte) = self.peek() {
