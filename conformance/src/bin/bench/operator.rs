@@ -72,8 +72,10 @@ pub(crate) fn run() -> Result<Report> {
     report.set("rss_mb", resident(operator.id())?, 1);
     drop(operator);
     cold(&cluster, &mut report)?;
-    report
-        .lacks("node_claim_p50_ms", "pods are claimed by pools of runtime AgentSandbox, which are not supported");
+    report.lacks(
+        "node_claim_p50_ms",
+        "pods are claimed by pools of runtime AgentSandbox, which are not supported",
+    );
     Ok(report)
 }
 
@@ -178,7 +180,16 @@ fn lease() -> String {
 fn start(cluster: &Cluster) -> Result<Running> {
     let mut command = Command::new(programs::find("bailiwick-operator")?);
     command
-        .args(["serve", "--listen", "127.0.0.1:0", "--log", "error", "--namespace", NAMESPACE, "--kubeconfig"])
+        .args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--log",
+            "error",
+            "--namespace",
+            NAMESPACE,
+            "--kubeconfig",
+        ])
         .arg(cluster.kubeconfig())
         .stdin(Stdio::null())
         .stdout(Stdio::piped());

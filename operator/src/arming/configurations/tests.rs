@@ -112,14 +112,14 @@ fn passes(mirror: &Mirror, newest: &BTreeMap<Key, Wanted>, mut writes: usize, zo
         let asked = operator.ask(Stance::Newest, newest, "system");
         for one in asked.values() {
             let is_there = mirror.get(&one.key).is_some_and(|live| live.body == stored(one, 1).body);
-            if !is_there && write(&|version| drop(mirror.applied(stored(one, version)))).is_none() {
+            if !is_there && write(&|version| _ = mirror.applied(stored(one, version))).is_none() {
                 return false;
             }
         }
         let gone: Vec<_> =
             mirror.view().all().filter(|live| !asked.contains_key(&live.key)).cloned().collect();
         for live in gone.iter().rev() {
-            if write(&|_| drop(mirror.deleted(live))).is_none() {
+            if write(&|_| _ = mirror.deleted(live)).is_none() {
                 return false;
             }
         }
@@ -140,7 +140,7 @@ fn a_restart_skips_no_step() {
             // It dies after so many writes; the last of these rounds needs no restart.
             for writes in 0.. {
                 let mirror = Mirror::default();
-                several(before).values().for_each(|one| drop(mirror.applied(stored(one, 1))));
+                several(before).values().for_each(|one| _ = mirror.applied(stored(one, 1)));
                 let finished = passes(&mirror, &newest, writes, &["a", "b"]);
                 assert!(passes(&mirror, &newest, usize::MAX, &["a", "b"]));
                 let view = mirror.view();

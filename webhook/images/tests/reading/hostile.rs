@@ -100,13 +100,13 @@ async fn too_many_requests_are_never_unsigned() {
 
 #[tokio::test]
 async fn a_registry_that_wants_to_be_asked_at_once_is_not_asked_without_pause() {
-    let stub = Stub::start(|_| Reply::status(429).with("Retry-After", "0")).await;
-    let reference = image(&stub, "").at(&hash(b"x"));
-    let checker = checker(&[&stub.host], "");
+    let registry = LoopbackRegistry::start(|_| Reply::status(429).with("Retry-After", "0")).await;
+    let reference = image(&registry, "").at(&hash(b"x"));
+    let checker = checker(&[&registry.host], "");
     let found = signatures_within(&checker, &reference, &key("ours.pub"), Duration::from_secs(1)).await;
     assert!(found.is_err());
     // The waits double, so this holds however slow the machine is.
-    assert!(stub.targets().len() < 10, "{} requests", stub.targets().len());
+    assert!(registry.targets().len() < 10, "{} requests", registry.targets().len());
 }
 
 /// A statement of this type in a bundle, in a referrer of the digest, in a list: each by its digest.
@@ -138,7 +138,7 @@ async fn no_registry_makes_an_explanation_long() {
     // Escaped, each of these bytes would be six.
     for predicate_type in ["https://example.org/tests/v1".to_owned(), "\u{7f}".repeat(380_000)] {
         let holds = attested(&signed, &predicate_type);
-        let stub = Stub::start(move |request| {
+        let registry = LoopbackRegistry::start(move |request| {
             let wanted = |name: &str| request.target.split('/').any(|part| part == name);
             holds
                 .iter()
@@ -146,8 +146,8 @@ async fn no_registry_makes_an_explanation_long() {
                 .map_or_else(|| Reply::status(404), |(_, bytes)| Reply::bytes(bytes.clone()))
         })
         .await;
-        let checker = checker(&[&stub.host], "");
-        let found = signatures(&checker, &image(&stub, "").at(&signed), &key("ours.pub")).await.unwrap();
+        let checker = checker(&[&registry.host], "");
+        let found = signatures(&checker, &image(&registry, "").at(&signed), &key("ours.pub")).await.unwrap();
         let [words] = found.passed_over.as_slice() else { panic!("{:?}", found.incomplete) };
         assert!(words.contains("is an attestation of type `"), "{words:.100}");
         assert!(words.chars().count() <= 301, "{} characters", words.chars().count());
@@ -158,25 +158,26 @@ async fn no_registry_makes_an_explanation_long() {
 async fn a_list_names_digests_and_no_books() {
     let signed = Content::load().digest("signed");
     let list = format!(r#"{{"manifests": [{{"digest": "sha256:{}"}}]}}"#, "a".repeat(1 << 20));
-    let stub = Stub::start(move |_| Reply::bytes(list.clone().into_bytes())).await;
-    let checker = checker(&[&stub.host], "");
-    let found = signatures(&checker, &image(&stub, "").at(&signed), &key("ours.pub")).await;
+    let registry = LoopbackRegistry::start(move |_| Reply::bytes(list.clone().into_bytes())).await;
+    let checker = checker(&[&registry.host], "");
+    let found = signatures(&checker, &image(&registry, "").at(&signed), &key("ours.pub")).await;
     let reason = found.unwrap_err();
     assert!(reason.contains("a digest has more than 160 characters"), "{reason:.300}");
-    assert_eq!(stub.targets().len(), 1, "it was not looked for");
+    assert_eq!(registry.targets().len(), 1, "it was not looked for");
 }
 
 #[tokio::test]
 async fn answers_to_all_requests_together_have_a_limit() {
-    let stub = Stub::start(|_| Reply { status: 200, headers: Vec::new(), body: Body::Never }).await;
-    let checker = checker(&[&stub.host], "");
+    let registry =
+        LoopbackRegistry::start(|_| Reply { status: 200, headers: Vec::new(), body: Body::Never }).await;
+    let checker = checker(&[&registry.host], "");
     let demands = (0..100)
-        .map(|at| Demand { reference: image(&stub, &format!(":t{at}")), wants: Wants::Digest })
+        .map(|at| Demand { reference: image(&registry, &format!(":t{at}")), wants: Wants::Digest })
         .collect();
     let mut facts = ImageFacts::default();
     checker.answer(demands, Instant::now() + Duration::from_secs(2), &mut facts).await;
     // Sixteen manifests of 4 MiB; without the limit, as many as there may be requests.
-    let asked = stub.targets().len();
+    let asked = registry.targets().len();
     assert!((1..=16).contains(&asked), "{asked} requests");
 }
 

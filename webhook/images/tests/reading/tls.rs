@@ -13,7 +13,9 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-use super::loopback::{Api, Content, LoopbackRegistry, Reply, Request, digest, image, key, serve, signatures};
+use super::loopback::{
+    Api, Content, LoopbackRegistry, Reply, Request, digest, image, key, serve, signatures,
+};
 
 /// A registry with a self-signed certificate for this name: its address, the certificate, and the requests it
 /// received.
