@@ -149,7 +149,7 @@ mod tests {
         assert!(reader.ways(&Expr::Shared(60), true).iter().all(|way| way.len() <= MAX_WISHES));
         assert!(reader.cut.get());
         // What was left out is said even where the steps suffice.
-        let reader = Reader::new(&shared, &[], &parameters);
+        let reader = Reader::new(&shared, &[]);
         assert!(reader.ways(&Expr::Shared(12), true).iter().all(|way| way.len() <= MAX_WISHES));
         assert!(reader.cut.get());
     }
