@@ -159,10 +159,6 @@ impl WireRegistry {
         let listed = in_references(&host).ok_or_else(|| {
             wrong("`host` is a host and perhaps a port, as it stands in references".to_owned())
         })?;
-        // References say `docker.io`, and would never be read by these settings.
-        if listed == DOCKER_HUB {
-            return Err(wrong("images of Docker Hub have the host `docker.io`".to_owned()));
-        }
         let credentials = match (self.username, self.password_file) {
             (None, None) => None,
             (Some(username), Some(file)) => {
@@ -253,7 +249,8 @@ mod tests {
             ("[fd00::1]:5000", Some("[fd00::1]:5000")),
             ("docker.io", Some("docker.io")),
             ("index.docker.io", Some("docker.io")),
-            ("registry-1.docker.io", None),
+            // Only `index.docker.io` is another name: images of this one are read by its own settings.
+            ("registry-1.docker.io", Some("registry-1.docker.io")),
             ("registry", None),
             ("a.b/c", None),
             ("https://a.b", None),
@@ -266,10 +263,7 @@ mod tests {
             fs::write(&path, format!(r#"{{"registries": [{{"host": "{host}"}}]}}"#)).unwrap();
             match (Settings::load(&path), listed) {
                 (Ok(settings), Some(listed)) => assert!(settings.of(listed).is_some(), "{host}"),
-                (Err(error), None) => assert!(
-                    error.to_string().contains("references") || error.to_string().contains("`docker.io`"),
-                    "{error}"
-                ),
+                (Err(error), None) => assert!(error.to_string().contains("references"), "{error}"),
                 (loaded, _) => panic!("{host}: {loaded:?}"),
             }
         }
