@@ -67,8 +67,9 @@ pub(crate) async fn read(
             return Err(BodyError::TooLarge { limit: limits.max_body_bytes, beginning: whole.into() });
         }
         if !share.grow(data.len()) {
-            // The held bytes are released before the rest is read and discarded.
-            drop((share, std::mem::take(&mut whole)));
+            // The held bytes are released before the rest is read and discarded; the request still counts.
+            drop(std::mem::take(&mut whole));
+            share.shrink_to(REQUEST_BYTES);
             discard(&mut body, 0, limits, until).await;
             return Err(BodyError::Busy);
         }

@@ -152,8 +152,10 @@ async fn judged(
         body::read(request.into_body(), &state.limits, share, until).await.map_err(Refusal::of_body)?;
     let mut place = state.in_flight.of(peer);
     if !place.grow(1) {
-        let message =
-            format!("limit of {} reviews in progress reached; try again", state.limits.max_in_flight);
+        let message = format!(
+            "this client has as many of the {} reviews in progress as it may have; try again",
+            state.limits.max_in_flight
+        );
         return Err(Refusal::new(RefusedLabel::in_flight, StatusCode::TOO_MANY_REQUESTS, message));
     }
     let refuse = |label, status, message: String| {

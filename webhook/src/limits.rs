@@ -7,7 +7,8 @@ use clap::Args;
 use crate::deadline::parse_duration;
 
 /// Bounds on what clients can make the server hold or wait for. Of bytes, reviews and connections, one client address gets
-/// what it leaves free for the others at most, so half.
+/// what it leaves free for the others at most, so half: a single API server has 256 reviews in progress, of 128 KiB each, over
+/// 512 connections.
 ///
 /// The defaults fit one API server with its usual 30 s ceiling on webhook calls; units are bytes, counts and durations
 /// as Go writes them (`1.5s`, `200ms`, `1m30s`).

@@ -2,8 +2,8 @@
 //!
 //! The API server shows no certificate unless it is told to, so whoever reaches the port is served. One such
 //! client must not be able to shut the API server out. So no peer may hold more than it leaves free for the
-//! others: the first gets half at most, a second one a quarter. One piece of what is left is everybody's first.
-//! Term. *Peer*: an IP address.
+//! others: the first gets half at most, a second one a quarter. Of connections and places, whoever has none may
+//! take the last one. Term. *Peer*: an IP address.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -63,16 +63,25 @@ impl Share {
     }
 }
 
-impl Drop for Share {
-    fn drop(&mut self) {
+impl Share {
+    /// Returns all but this much.
+    pub(crate) fn shrink_to(&mut self, amount: usize) {
+        let by = self.amount.saturating_sub(amount);
+        self.amount -= by;
         let mut taken = self.of.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        taken.all -= self.amount;
+        taken.all -= by;
         if let Some(peers) = taken.by.get_mut(&self.peer) {
-            *peers -= self.amount;
+            *peers -= by;
             if *peers == 0 {
                 taken.by.remove(&self.peer);
             }
         }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.shrink_to(0);
     }
 }
 
@@ -99,6 +108,8 @@ mod tests {
         let mut fourth = shares.of(peer(4));
         assert!(fourth.grow(1) && !fourth.grow(1) && !shares.of(peer(5)).grow(1));
         assert_eq!(shares.now(), 8);
+        first.shrink_to(3);
+        assert_eq!(shares.now(), 7);
         drop(first);
         assert_eq!(shares.now(), 4);
         assert!(third.grow(1));

@@ -212,12 +212,42 @@ fn reviews_that_wait_for_their_bodies_take_no_place() {
 
 #[test]
 fn too_many_reviews_at_once_are_asked_to_come_again() {
-    let server = Server::start(&["--max-in-flight", "0"]);
-    let answer = server.ask("/validate", &review("one", ""));
-    assert_eq!(answer.status, 429);
-    assert!(answer.head.contains("retry-after: 1"), "{}", answer.head);
-    assert!(answer.text().contains("try again"));
+    // A place for one review of a peer.
+    let server = endless(&["--max-in-flight", "2"]);
+    // Its rule goes on until its budget is used up, and it is judged in the pool.
+    let body = String::from_utf8(padded(512 << 10)).unwrap();
+    let body = body.replace(r#""hostPID":true"#, r#""hostname":"x""#).into_bytes();
+    until("one is refused while another is judged", || {
+        let answers = std::thread::scope(|scope| {
+            let asks: Vec<_> = (0..4).map(|_| scope.spawn(|| server.ask("/validate", &body))).collect();
+            asks.into_iter().map(|ask| ask.join().unwrap()).collect::<Vec<_>>()
+        });
+        for refused in answers.iter().filter(|answer| answer.status == 429) {
+            assert!(refused.head.contains("retry-after: 1"), "{}", refused.head);
+            assert!(refused.text().contains("as many of the 2 reviews"), "{}", refused.text());
+        }
+        [200, 429].iter().all(|status| answers.iter().any(|answer| answer.status == *status))
+    });
     assert_eq!(server.get("/livez").status, 200);
+    // The place is free again.
+    server.assert_guards();
+}
+
+#[test]
+fn a_request_counts_until_its_body_is_discarded() {
+    // One peer gets half of it: six requests, and nothing of their bodies.
+    let server = Server::start(&["--max-held-bytes", "400000", "--body-timeout", "600s"]);
+    let body = padded(300_000);
+    let mut waiting = Vec::new();
+    for count in 1..=6 {
+        waiting.push(hold(&server, &body, 250_000));
+        let held = format!("held_bytes {}\n", count * (32 << 10));
+        until("its body is let go and it is not", || server.get("/metrics").text().contains(&held));
+    }
+    let answer = server.ask("/validate", &review("one", ""));
+    assert_eq!(answer.status, 429, "{}", answer.text());
+    drop(waiting);
+    until("they are gone", || server.ask("/validate", &review("one", "")).status == 200);
 }
 
 /// A client from another loopback address.
@@ -286,7 +316,7 @@ fn connections_have_a_limit() {
 }
 
 /// A server whose rule never ends for a pod with a hostname, and denies hostPID otherwise.
-fn endless() -> Server {
+fn endless(arguments: &[&str]) -> Server {
     let list = "[0,1,2,3,4,5,6,7,8,9]";
     let endless =
         (0..12).rev().fold("true".to_owned(), |body, depth| format!("{list}.all(v{depth}, {body})"));
@@ -296,7 +326,7 @@ fn endless() -> Server {
             .unwrap();
     let dir = folder();
     std::fs::write(dir.path().join("bundles/bundle.json"), bundle_of("hostPID", expression)).unwrap();
-    let mut command = command(dir.path(), &[]);
+    let mut command = command(dir.path(), arguments);
     command.arg("--self-signed").arg("--write-ca").arg(dir.path().join("ca.pem"));
     Server::spawn(dir, command)
 }
@@ -332,7 +362,7 @@ fn a_text_that_drives_a_large_pattern_is_denied_before_it_is_searched() {
 
 #[test]
 fn a_rule_that_never_ends_is_denied_and_others_are_served() {
-    let server = endless();
+    let server = endless(&[]);
     // The first is judged where it was read, the later ones in the pool.
     for _ in 0..3 {
         let answer = server.ask("/validate?timeout=20s", &review("endless", r#""hostname":"x""#)).text();
@@ -378,7 +408,7 @@ async fn http_2(server: &Server) -> SendRequest<Full<Bytes>> {
 
 #[test]
 fn a_review_whose_stream_was_reset_is_in_progress_no_more() {
-    let server = endless();
+    let server = endless(&[]);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let sender = runtime.block_on(http_2(&server));
     // Large, so that it is judged in the pool, and the server can see the reset while it waits for the
