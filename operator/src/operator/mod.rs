@@ -136,7 +136,7 @@ pub struct Operator {
     trusted: Option<(String, Tick)>,
     /// The webhook configurations that were last applied.
     hooks: Configurations,
-    /// Digests of the policies that enough replicas decided by when those were applied.
+    /// What enough replicas decided by when those were applied: digests, each with its stage.
     armed: BTreeSet<String>,
     /// The NetworkPolicies that were last wanted.
     networks: BTreeMap<Key, Wanted>,
