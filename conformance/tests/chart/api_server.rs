@@ -40,6 +40,7 @@ fn the_api_server_takes_the_chart_and_nothing_is_left_of_it() {
     pods_are_admitted(&cluster);
     strangers_are_refused(&cluster);
     accounts_are_kept(&cluster);
+    nothing_joins(&cluster);
     bundles_are_reserved(&cluster);
     pools_are_the_operators(&cluster);
     // Without a node the clean-up cannot run; a test on a node shows that it works. Helm is not told to wait:
@@ -66,10 +67,7 @@ fn pods_are_admitted(cluster: &Cluster) {
 
 /// An administrator who may create pods cannot create any next to ours, whatever the image.
 fn strangers_are_refused(cluster: &Cluster) {
-    let ours = images()
-        .into_iter()
-        .find_map(|one| one.strip_prefix("images.webhook=").map(str::to_owned))
-        .expect("an image");
+    let ours = image("webhook");
     for (image, says) in [
         ("localhost/stranger:latest", "only the images of the chart"),
         (ours.as_str(), "only the chart's controllers"),
@@ -90,42 +88,42 @@ fn strangers_are_refused(cluster: &Cluster) {
     }
 }
 
+/// An image of the chart.
+fn image(of: &str) -> String {
+    let of = format!("images.{of}=");
+    images().into_iter().find_map(|one| one.strip_prefix(&of).map(str::to_owned)).expect("an image")
+}
+
+/// What a controller gets that starts such a pod; `more` are members of its container, and `volumes` its own.
+fn started(cluster: &Cluster, image: &str, account: &str, more: &Value, volumes: &Value) -> (bool, String) {
+    let mut pod = pod(image);
+    pod["spec"]["serviceAccountName"] = json!(account);
+    pod["spec"]["volumes"] = volumes.clone();
+    for (member, value) in more.as_object().expect("members") {
+        pod["spec"]["containers"][0][member] = value.clone();
+    }
+    let controller = "--as=system:serviceaccount:kube-system:replicaset-controller";
+    let output = cluster.kubectl_raw(["create", "-f", "-", "--dry-run=server", controller], &pod.to_string());
+    let output = output.expect("kubectl runs");
+    (output.status.success(), said(&output))
+}
+
 /// Whoever may write Deployments has a controller start their pods: still no image runs under another account,
-/// with another command or with a foreign file in it, and nothing joins a pod that runs.
+/// with another command, or with a foreign file that the chart's programs would take for theirs.
 fn accounts_are_kept(cluster: &Cluster) {
-    let image = |of: &str| {
-        let of = format!("images.{of}=");
-        images().into_iter().find_map(|one| one.strip_prefix(&of).map(str::to_owned)).expect("an image")
-    };
-    let started = |image: &str, account: &str, more: Value| {
-        let mut pod = pod(image);
-        pod["spec"]["serviceAccountName"] = json!(account);
-        for (member, value) in more.as_object().expect("members") {
-            pod["spec"]["containers"][0][member] = value.clone();
-        }
-        let args = [
-            "create",
-            "-f",
-            "-",
-            "--dry-run=server",
-            "--as=system:serviceaccount:kube-system:replicaset-controller",
-        ];
-        let output = cluster.kubectl_raw(args, &pod.to_string()).expect("kubectl runs");
-        (output.status.success(), said(&output))
-    };
     let (executor, operator, webhook) = (image("executor"), image("operator"), image("webhook"));
     let python = json!({ "command": ["/usr/bin/python3", "-c", "print(1)"] });
     let (own, files) =
         ("under its own account and with its own command", "mounts, variables and probes alone");
     for (image, account, more, says) in [
         (&executor, "bailiwick-operator", python.clone(), own),
-        (&executor, "bailiwick-uninstall", python, own),
+        (&executor, "default", python, own),
         (&operator, "bailiwick-webhook", json!({}), own),
         (&webhook, "bailiwick-webhook", json!({ "command": ["/bin/sh"] }), own),
         (
             &operator,
             "bailiwick-operator",
-            json!({ "env": [{ "name": "LD_PRELOAD", "value": "/tls/x.so" }] }),
+            json!({ "env": [{ "name": "LD_PRELOAD", "value": "/x.so" }] }),
             files,
         ),
         (
@@ -134,12 +132,41 @@ fn accounts_are_kept(cluster: &Cluster) {
             json!({ "lifecycle": { "postStart": { "exec": { "command": ["x"] } } } }),
             files,
         ),
+        (&operator, "bailiwick-operator", json!({ "args": ["serve", "--kubeconfig=/tls/config"] }), files),
     ] {
-        let (taken, told) = started(image, account, more);
-        assert!(!taken && told.contains(says), "{image} {account}: {told}");
+        let (taken, told) = started(cluster, image, account, &more, &json!([]));
+        assert!(!taken && told.contains(says), "{image} {account} {more}: {told}");
     }
-    let (taken, told) = started(&operator, "bailiwick-operator", json!({}));
+    let tls = json!({ "name": "tls", "secret": { "secretName": "bailiwick-webhook-tls" } });
+    let foreign = [
+        json!({ "name": "tls", "configMap": { "name": "foreign", "defaultMode": 0o755 } }),
+        json!({ "name": "tls", "secret": { "secretName": "foreign" } }),
+        json!({ "name": "tls", "persistentVolumeClaim": { "claimName": "foreign" } }),
+        json!({ "name": "tls", "projected": { "sources": [{ "configMap": { "name": "foreign" } }] } }),
+    ];
+    let mounts = json!({ "volumeMounts": [{ "name": "tls", "mountPath": "/tls" }] });
+    let all = ["bailiwick-operator", "bailiwick-webhook"].into_iter().zip([&operator, &webhook]);
+    for (account, image) in all {
+        let theirs = (account == "bailiwick-operator").then_some(&tls);
+        for volume in foreign.iter().chain(theirs) {
+            let (taken, told) = started(cluster, image, account, &mounts, &json!([volume]));
+            assert!(!taken && told.contains("their account alone"), "{account} {volume}: {told}");
+        }
+    }
+    let (taken, told) = started(cluster, &webhook, "bailiwick-webhook", &mounts, &json!([tls]));
     assert!(taken, "{told}");
+    let (taken, told) = started(cluster, &operator, "bailiwick-operator", &json!({}), &json!([]));
+    assert!(taken, "{told}");
+}
+
+/// Nobody joins a pod of ours that runs, whatever the image.
+fn nothing_joins(cluster: &Cluster) {
+    let executor = image("executor");
+    for part in ["exec?command=id&stdout=true", "attach?stdout=true"] {
+        let path = format!("/api/v1/namespaces/{NAMESPACE}/pods/any/{part}");
+        let output = cluster.kubectl_raw(["create", "--raw", &path, "-f", "-"], "").expect("kubectl runs");
+        assert!(said(&output).contains("nothing joins the pods"), "{part}: {}", said(&output));
+    }
     let pods = cluster.kubectl(["get", "pods", "-n", NAMESPACE, "-o", "name"], "").expect("pods");
     let running = pods.lines().find(|line| line.contains("bailiwick-webhook")).expect("a pod");
     let debugger = json!({ "spec": { "ephemeralContainers": [{
