@@ -123,7 +123,8 @@ fn with_bundle(
 }
 
 /// The configurations that exist in the cluster, which are all that is known about what was in force before a
-/// restart. They are made to fail closed, however they were edited while no operator ran.
+/// restart. They are made to fail closed, to leave out no object and to ask this webhook, however they were
+/// edited while no operator ran.
 fn standing(view: &View, newest: &BTreeMap<Key, Wanted>, owner: &str) -> BTreeMap<Key, Wanted> {
     let live = KINDS.into_iter().flat_map(|kind| view.of(kind)).filter(|live| live.owned_by(owner));
     let stand = live.filter_map(|live| {
@@ -131,6 +132,9 @@ fn standing(view: &View, newest: &BTreeMap<Key, Wanted>, owner: &str) -> BTreeMa
         let mut webhooks = live.body.get("webhooks")?.clone();
         for hook in webhooks.as_array_mut()?.iter_mut().filter_map(Value::as_object_mut) {
             hook.insert("failurePolicy".to_owned(), json!("Fail"));
+            hook.remove("objectSelector");
+            let client = client(hook.get("name").and_then(Value::as_str).unwrap_or_default(), one)?;
+            hook.insert("clientConfig".to_owned(), client);
         }
         let mut manifest = one.manifest.clone();
         manifest.as_object_mut()?.insert("webhooks".to_owned(), webhooks);
@@ -203,6 +207,28 @@ fn is_same(a: &Value, b: &Value) -> bool {
     without(a) == without(b)
 }
 
+/// Where a webhook is reached: like the newest ones, at the path of its purpose, which its name begins with.
+fn client(name: &str, newest: &Wanted) -> Option<Value> {
+    let mut client = webhooks(newest).next()?.get("clientConfig")?.clone();
+    let (purpose, rest) = name.trim_start_matches("before-").split_once('-').unwrap_or(("", name));
+    let path = match (purpose, rest.starts_with("own.")) {
+        ("mutate", true) => "/own/mutate",
+        ("mutate", false) => "/mutate",
+        ("connect", _) => "/connect",
+        ("namespaces", _) | (_, true) => "/own/validate",
+        _ => "/validate",
+    };
+    if let Some(at) = client.pointer_mut("/service/path") {
+        *at = json!(path);
+    } else if let Some(url) = client.get_mut("url") {
+        // The longer ones first: they end like the shorter ones.
+        let paths = ["/own/mutate", "/own/validate", "/connect", "/mutate", "/validate"];
+        let base = paths.iter().find_map(|path| url.as_str()?.strip_suffix(path))?;
+        *url = json!(format!("{base}{path}"));
+    }
+    Some(client)
+}
+
 /// Whether these configurations cover all requests that the newest ones cover.
 fn covers(standing: &BTreeMap<Key, Wanted>, newest: &BTreeMap<Key, Wanted>) -> bool {
     let hooks = |of: &BTreeMap<Key, Wanted>, kind: Kind| -> Vec<Value> {
@@ -219,7 +245,12 @@ fn covers(standing: &BTreeMap<Key, Wanted>, newest: &BTreeMap<Key, Wanted>) -> b
 fn asks(hook: &Value, asked: &Value) -> bool {
     let nothing = json!({});
     let member = |of: &'_ Value, name: &str| of.get(name).cloned().unwrap_or_else(|| nothing.clone());
-    let same = ["name", "namespaceSelector", "matchConditions"].iter();
+    let same = ["name", "namespaceSelector", "objectSelector", "matchConditions"].iter();
+    let client = |of: &Value| {
+        let mut client = member(of, "clientConfig");
+        set(&mut client, "caBundle", Value::Null);
+        client
+    };
     let rules = |of: &Value| -> Vec<Value> {
         let rules = of.get("rules").and_then(Value::as_array).cloned().unwrap_or_default();
         let without_scope = rules.into_iter().map(|mut rule| {
@@ -232,6 +263,7 @@ fn asks(hook: &Value, asked: &Value) -> bool {
     };
     let there = rules(hook);
     same.into_iter().all(|name| member(hook, name) == member(asked, name))
+        && client(hook) == client(asked)
         && rules(asked).iter().all(|rule| there.contains(rule))
 }
 

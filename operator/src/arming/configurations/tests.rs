@@ -190,3 +190,58 @@ fn after_a_restart_what_stands_is_taken_up_and_given_the_new_authorities() {
     }
     assert!(!covers(&taken, &more), "nor about what a pack asks for besides");
 }
+
+/// Configurations with a webhook for each purpose, which is reached as `at` says.
+fn reached(at: &Value) -> BTreeMap<Key, Wanted> {
+    let paths = [
+        ("mutate-own", "/own/mutate"),
+        ("mutate-1", "/mutate"),
+        ("validate-own", "/own/validate"),
+        ("validate-1", "/validate"),
+        ("connect-1", "/connect"),
+        ("namespaces-1", "/own/validate"),
+    ];
+    let placed = configurations(&paths.map(|(name, _)| name)).into_values().map(|one| {
+        let mut manifest = one.manifest;
+        for (hook, (_, path)) in manifest["webhooks"].as_array_mut().expect("webhooks").iter_mut().zip(paths)
+        {
+            hook["clientConfig"] = at.clone();
+            if at.get("url").is_some() {
+                hook["clientConfig"]["url"] = json!(format!("https://127.0.0.1:8443{path}"));
+            } else {
+                hook["clientConfig"]["service"]["path"] = json!(path);
+            }
+        }
+        Wanted::new(manifest, "system").expect("a manifest")
+    });
+    placed.map(|one| (one.key.clone(), one)).collect()
+}
+
+#[test]
+fn what_was_edited_while_no_operator_ran_is_neither_kept_nor_taken_for_covering() {
+    let service =
+        json!({ "service": { "namespace": "system", "name": "webhook", "port": 443 }, "caBundle": "b2xk" });
+    let evil = json!({ "url": "https://evil.example/allow", "caBundle": "ZXZpbA==" });
+    let some = json!({ "matchLabels": { "judged": "yes" } });
+    for at in [service, json!({ "url": "", "caBundle": "b2xk" })] {
+        let newest = reached(&at);
+        for (member, edit) in [("objectSelector", &some), ("clientConfig", &evil)] {
+            let (mirror, mut edited) = (Mirror::default(), newest.clone());
+            for one in edited.values_mut() {
+                for hook in one.manifest["webhooks"].as_array_mut().expect("webhooks") {
+                    hook[member] = edit.clone();
+                }
+                mirror.applied(stored(one, 1));
+            }
+            assert!(!covers(&edited, &newest), "{member} of {at}");
+            let taken = standing(&mirror.view(), &newest, "system");
+            for (key, one) in &taken {
+                for (hook, own) in webhooks(one).zip(webhooks(&newest[key])) {
+                    assert_eq!(hook["clientConfig"], own["clientConfig"], "{member} of {at}");
+                    assert_eq!(hook.get("objectSelector"), None, "{member} of {at}");
+                }
+            }
+            assert!(covers(&taken, &newest), "{member} of {at}");
+        }
+    }
+}
