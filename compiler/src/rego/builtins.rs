@@ -73,6 +73,11 @@ pub(super) fn exists(name: &str) -> bool {
     BUILTINS.contains_key(name)
 }
 
+/// The number of arguments of a built-in.
+pub(super) fn arity(name: &str) -> usize {
+    BUILTINS.get(name).map_or(usize::MAX, |(_, arity)| usize::from(*arity))
+}
+
 /// The built-ins that a rule may call.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     BUILTINS.keys().copied().filter(|name| refused(name).is_none())

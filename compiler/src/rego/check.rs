@@ -267,9 +267,15 @@ impl<'t> Check<'t> {
         let known = self.names;
         // A rule named like a family of built-ins does not replace it: `numbers := 1` leaves `numbers.range`
         // unchanged.
-        let is_own = matches!(known.called(name), Meaning::Rule(_));
-        if is_own && !builtins::exists(name) && builtins::refused(name).is_none() {
-            return;
+        let own = match known.called(name) {
+            Meaning::Rule(rule) => known.rules.get(rule.as_str()).and_then(|rules| rules.first().copied()),
+            _ => None,
+        };
+        if let Some(own) = own
+            && !builtins::exists(name)
+            && builtins::refused(name).is_none()
+        {
+            return self.arity(name, own.arity, arguments.len(), bytes);
         }
         if let Some(refused) = builtins::refused(name) {
             let error = RegoError::new(Fault::Builtin, bytes, format!("`{name}` {}", refused.why));
@@ -284,6 +290,7 @@ impl<'t> Check<'t> {
                 None => error,
             });
         }
+        self.arity(name, builtins::arity(name), arguments.len(), bytes.clone());
         for at in builtins::written_out(name) {
             if arguments.get(at).is_some_and(Option::is_none) {
                 let message = format!("argument {} of `{name}` must be written out", at + 1);
@@ -295,6 +302,15 @@ impl<'t> Check<'t> {
         {
             let message = "the format asks for more than 99 places";
             self.push(RegoError::new(Fault::Builtin, bytes, message));
+        }
+    }
+
+    /// One argument too many is compared with the result, which neither the text nor a charge shows.
+    fn arity(&mut self, name: &str, arity: usize, given: usize, bytes: std::ops::Range<usize>) {
+        if given > arity {
+            let message = format!("`{name}` has {given} arguments here, and takes {arity}");
+            let error = RegoError::new(Fault::Syntax, bytes, message);
+            self.push(error.with_help("give the result a name: `x := f(…)`"));
         }
     }
 

@@ -19,7 +19,7 @@ use regorus::{Engine, Value};
 /// Most bytes that the built-ins of one rule make over one object: several times the largest review (7 MiB)
 /// written out, and far below the memory of a webhook.
 pub(super) const MAX_MADE: u64 = 64 << 20;
-/// The heaviest value that is weighed: four times the largest review, written as a list of ones.
+/// The heaviest value that is weighed: a little more than the largest review weighs if it is a list of ones.
 const MAX_WEIGHT: u64 = 4 * MAX_MADE;
 /// What a value takes besides its text: a node of a list, a set or an object, and the cost of an allocation.
 const NODE: u64 = 64;
@@ -113,6 +113,7 @@ const CHARGED: &[(&str, u8, Charge)] = &[
     ("trim_suffix", 2, written),
     ("trim_space", 1, written),
     ("format_int", 2, written),
+    ("object.get", 3, |given| looked_up(given.get(1..2).unwrap_or_default())),
     ("count", 1, characters),
     ("contains", 2, looked_through),
     ("startswith", 2, shorter),
@@ -214,15 +215,10 @@ pub(super) fn compared(given: &[Value]) -> u64 {
     lighter(left, right) / LOOKED_AT + 1
 }
 
-/// A value compared with each element of a list, or with those on its way through a set.
-pub(super) fn sought(given: &[Value]) -> u64 {
-    let [value, all] = given else { return NODE };
-    match all {
-        Value::Set(_) => weight(value) / SOUGHT + 1,
-        Value::Array(_) | Value::Object(_) => {
-            let each = lighter(value, all).saturating_add(NODE);
-            length(all).saturating_mul(each) / LOOKED_AT + 1
-        }
+/// A collection in which a value is sought that is charged itself: a list is gone through, a set is not.
+pub(super) fn gone_through(given: &[Value]) -> u64 {
+    match given {
+        [all @ (Value::Array(_) | Value::Object(_))] => weight(all) / LOOKED_AT + 1,
         _ => 1,
     }
 }
@@ -382,7 +378,6 @@ mod tests {
             "a number is short, and so is what one operation makes of it",
             &["abs", "bits.and", "bits.negate", "bits.or", "bits.rsh", "bits.xor", "ceil", "floor", "round"],
         ),
-        ("it looks a path up, as a reference does", &["object.get"]),
     ];
 
     /// A new version of regorus, or another feature of it, may add built-ins.

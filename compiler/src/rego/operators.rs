@@ -1,6 +1,6 @@
 //! Work of any size in one step is written as calls, which are charged: `a | b`, `a & b`, `a - b` and `a * b`
 //! become `__union(a, b)` and so on, comparisons `__equal(a, b)`, and a value that is looked up or matched
-//! `__key(a)` or `__same(a)`, before the interpreter sees them ([`super::sites`] says where). The size of a
+//! `__key(a)`, `__same(a)` or `__among(a)`, before the interpreter sees them ([`super::sites`] says where). The size of a
 //! set may come from an object, and a loop that removes one element each time would copy it as often; each
 //! `*` can double the length of a number; and two lists of a million elements may differ in the last one.
 //!
@@ -24,6 +24,8 @@ pub(super) enum Operator {
     Same,
     /// The value itself, which is about to be looked up among others.
     Key,
+    /// The collection itself, in which a value is about to be sought.
+    Among,
     Union,
     Intersection,
     Minus,
@@ -34,24 +36,21 @@ pub(super) enum Operator {
     AtMost,
     Greater,
     AtLeast,
-    /// `value in collection`.
-    In,
-    /// `key, value in collection`.
-    InAt,
 }
 
 use Operator::{
-    AtLeast, AtMost, Equal, Greater, In, InAt, Intersection, Key, Less, Minus, NotEqual, Same, Times, Union,
+    Among, AtLeast, AtMost, Equal, Greater, Intersection, Key, Less, Minus, NotEqual, Same, Times, Union,
 };
 
-const ALL: [Operator; 14] =
-    [Same, Key, Union, Intersection, Minus, Times, Equal, NotEqual, Less, AtMost, Greater, AtLeast, In, InAt];
+const ALL: [Operator; 13] =
+    [Same, Key, Among, Union, Intersection, Minus, Times, Equal, NotEqual, Less, AtMost, Greater, AtLeast];
 
 impl Operator {
     const fn name(self) -> &'static str {
         match self {
             Same => "__same",
             Key => "__key",
+            Among => "__among",
             Union => "__union",
             Intersection => "__intersection",
             Minus => "__minus",
@@ -62,15 +61,13 @@ impl Operator {
             AtMost => "__at_most",
             Greater => "__greater",
             AtLeast => "__at_least",
-            In => "__in",
-            InAt => "__in_at",
         }
     }
 
     /// What is written for it; empty: nothing is.
     const fn sign(self) -> &'static str {
         match self {
-            Same | Key => "",
+            Same | Key | Among => "",
             Union => "|",
             Intersection => "&",
             Minus => "-",
@@ -81,14 +78,12 @@ impl Operator {
             AtMost => "<=",
             Greater => ">",
             AtLeast => ">=",
-            In | InAt => "in",
         }
     }
 
     const fn arity(self) -> u8 {
         match self {
-            Same | Key => 1,
-            InAt => 3,
+            Same | Key | Among => 1,
             _ => 2,
         }
     }
@@ -96,11 +91,11 @@ impl Operator {
     fn charge(self) -> Charge {
         match self {
             Same => made::looked_through,
-            Key | InAt => made::looked_up,
+            Key => made::looked_up,
+            Among => made::gone_through,
             Union | Intersection | Minus => made::weight_of_all,
             Times => made::product_of_two,
             Equal | NotEqual | Less | AtMost | Greater | AtLeast => made::compared,
-            In => made::sought,
         }
     }
 
@@ -112,7 +107,7 @@ impl Operator {
     /// The result; an error is its message.
     fn apply(self, operands: &[Value]) -> Result<Value, String> {
         match (self, operands) {
-            (Same | Key, [value]) => Ok(value.clone()),
+            (Same | Key | Among, [value]) => Ok(value.clone()),
             (Union, [Value::Set(left), Value::Set(right)]) => Ok(Value::from(left.union(right))),
             (Intersection, [Value::Set(left), Value::Set(right)]) => {
                 Ok(Value::from(left.intersection(right)))
@@ -130,26 +125,11 @@ impl Operator {
             (AtMost, [left, right]) => Ok(Value::from(left <= right)),
             (Greater, [left, right]) => Ok(Value::from(left > right)),
             (AtLeast, [left, right]) => Ok(Value::from(left >= right)),
-            (In, [value, all]) => Ok(Value::from(contains(all, value))),
-            (InAt, [key, value, all]) => {
-                let holds = matches!(all, Value::Array(_) | Value::Object(_)) && all[key] == *value;
-                Ok(Value::from(holds))
-            }
             (Union | Intersection, _) => Err(format!("`{}` expects two sets", self.sign())),
             (Minus, _) => Err("`-` expects two numbers or two sets".to_owned()),
             (Times, _) => Err("`*` expects two numbers".to_owned()),
             (_, _) => Err(format!("`{}` has {} operands", self.name(), self.arity())),
         }
-    }
-}
-
-/// As regorus' `in`: nothing is in what is no collection.
-fn contains(all: &Value, value: &Value) -> bool {
-    match all {
-        Value::Array(items) => items.contains(value),
-        Value::Object(members) => members.values().any(|item| item == value),
-        Value::Set(items) => items.contains(value),
-        _ => false,
     }
 }
 

@@ -40,6 +40,8 @@ pub(super) struct RuleOf {
     /// First component of its name: `deny`.
     pub(super) name: String,
     pub(super) kind: Kind,
+    /// The number of a function's parameters.
+    pub(super) arity: usize,
     /// The bytes of its head.
     pub(super) bytes: Range<usize>,
     pub(super) uses: Vec<Use>,
@@ -109,7 +111,13 @@ impl Tree {
             let mut walk = Walk::default();
             let (head, kind) = walk.rule(rule);
             let name = path(head).into_iter().next().unwrap_or_default();
-            tree.rules.push(RuleOf { name, kind, bytes: bytes(head.span()), uses: walk.uses });
+            let arity = match &**rule {
+                Rule::Spec { head: RuleHead::Func { args, .. }, .. } | Rule::Default { args, .. } => {
+                    args.len()
+                }
+                Rule::Spec { .. } => 0,
+            };
+            tree.rules.push(RuleOf { name, kind, arity, bytes: bytes(head.span()), uses: walk.uses });
             tree.too_deep = tree.too_deep.take().or(walk.too_deep);
             if let Rule::Default { args, value, .. } = &**rule
                 && args.is_empty()

@@ -94,6 +94,8 @@ enum As {
     Key,
     /// One side of an equality.
     Equal,
+    /// What is gone through for a value.
+    Collection,
 }
 
 impl As {
@@ -101,6 +103,15 @@ impl As {
         match self {
             Self::Key => Operator::Key,
             Self::Equal => Operator::Same,
+            Self::Collection => Operator::Among,
+        }
+    }
+
+    /// The usage of what is in a literal that is used so.
+    fn of_element(self) -> Self {
+        match self {
+            Self::Collection => Self::Equal,
+            other => other,
         }
     }
 }
@@ -263,8 +274,14 @@ impl<'m> Walk<'m> {
                 [lhs, rhs].into_iter().for_each(|one| self.charged_in(one, As::Equal, scope, nested));
             }
             Expr::Membership { key, value, collection, .. } => {
-                let all = key.iter().chain([value, collection]);
-                all.for_each(|one| self.expr_in(one, scope, nested));
+                // `in` stays, since it is false, and not undefined, where an operand is absent.
+                let usage = if key.is_some() { As::Equal } else { As::Key };
+                key.iter().for_each(|key| self.charged_value(key, As::Key, scope, nested));
+                self.charged_value(value, usage, scope, nested);
+                match key {
+                    Some(_) => self.expr_in(collection, scope, nested),
+                    None => self.charged_value(collection, As::Collection, scope, nested),
+                }
             }
         }
     }
@@ -302,12 +319,12 @@ impl<'m> Walk<'m> {
     fn charged_value(&mut self, expr: &'m Expr, usage: As, scope: &mut Scope<'m>, nested: &Scope<'m>) {
         match expr {
             Expr::Array { items, .. } => {
-                items.iter().for_each(|one| self.charged_value(one, usage, scope, nested));
+                items.iter().for_each(|one| self.charged_value(one, usage.of_element(), scope, nested));
             }
             Expr::Object { fields, .. } => {
                 for (_, key, value) in fields {
                     self.charged_value(key, As::Key, scope, nested);
-                    self.charged_value(value, usage, scope, nested);
+                    self.charged_value(value, usage.of_element(), scope, nested);
                 }
             }
             Expr::Set { .. } => self.expr_in(expr, scope, nested),

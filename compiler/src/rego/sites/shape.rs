@@ -49,19 +49,12 @@ pub(super) fn operation(expr: &Expr) -> Option<Site> {
             };
             (operator, span, lhs)
         }
-        Expr::Membership { key, value, collection, span, .. } if !is_small(collection) => {
-            (if key.is_some() { Operator::InAt } else { Operator::In }, span, value)
-        }
         _ => return None,
-    };
-    let first = match expr {
-        Expr::Membership { key: Some(key), .. } => key,
-        _ => left,
     };
     let mut whole = bytes(span);
     // The span of a text begins within its quotes, and so does what begins with it.
-    if let Expr::String { .. } | Expr::RawString { .. } = leftmost(first)
-        && bytes(leftmost(first).span()).start == whole.start
+    if let Expr::String { .. } | Expr::RawString { .. } = leftmost(left)
+        && bytes(leftmost(left).span()).start == whole.start
     {
         whole.start = whole.start.saturating_sub(1);
     }

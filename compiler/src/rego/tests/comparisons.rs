@@ -139,7 +139,7 @@ fn the_idioms_of_templates_are_accepted() {
 fn looped(statements: &str) -> String {
     let numbers = (0..200).map(|n| n.to_string()).collect::<Vec<_>>().join(",\n");
     module(&format!(
-        "all := [{numbers}]\nsame := input.object.a if input.object.n < 5\nsame := input.object.c if input.object.n < 6\nf(_) := input.object.a\nf(_) := input.object.c\np contains input.object.a\np contains input.object.b\ndeny contains \"x\" if {{\nsome i in all\nsome j in all\na := input.object.a\nb := input.object.b\nc := input.object.c\n{statements}\ni + j < 0\n}}"
+        "all := [{numbers}]\nsame := input.object.a if input.object.n < 5\nsame := input.object.c if input.object.n < 6\nf(_) := input.object.a\nf(_) := input.object.c\np contains input.object.a\np contains input.object.b\nof_a := {{input.object.a: 1}}\ndeny contains \"x\" if {{\nsome i in all\nsome j in all\na := input.object.a\nb := input.object.b\nc := input.object.c\n{statements}\ni + j < 0\n}}"
     ))
 }
 
@@ -181,6 +181,9 @@ fn what_is_compared_in_one_step_is_charged() {
         "max([a, b]) == b",
         "count(union({{a}, {b}})) == 2",
         "object.get({a: 1}, b, 0) == 0",
+        "object.get(of_a, b, 0) == 0",
+        "not (a, c in of_a)",
+        "c in {a}",
     ] {
         match gives_over(&looped(statements), &large) {
             Err(RegoFailure::Limit(said)) => assert!(said.contains("64 MiB"), "{statements}: {said}"),
@@ -219,6 +222,56 @@ fn what_doubles_is_not_compared() {
             Err(RegoFailure::Limit(said)) => assert!(said.contains("64 MiB"), "{of_last}: {said}"),
             other => panic!("{of_last}: {other:?}"),
         }
+    }
+}
+
+/// `in` is false where an operand is absent, whether the other one is a literal or not: as regorus has it, and
+/// unlike OPA, where it is undefined, so a rule that asks `in` to be false denies.
+#[test]
+fn nothing_is_in_what_is_absent() {
+    for value in [
+        "\"a\" in o.absent",
+        "o.s in o.absent",
+        "o.absent in o.l",
+        "o.absent in [1, 2]",
+        "o.absent in {1, 2}",
+        "(\"a\", 1 in o.absent)",
+        "(o.s, o.l in o.absent)",
+        "(o.absent, 1 in o.m)",
+        "(\"a\", o.absent in o.m)",
+        "(0, o.absent in [1, 2])",
+    ] {
+        means_the_same(&body(&format!("v := {value}\nv == false")));
+    }
+}
+
+/// What is charged is what is compared, and not a list that holds it.
+#[test]
+fn a_lookup_by_key_is_not_charged_for_the_collection() {
+    let text = module(&body("every i, x in o.l { (i, x in input.object.l) }\nv := 1"));
+    let object = format!(r#"{{"l": [{}1]}}"#, "1,".repeat(5_000));
+    assert_eq!(gives_over(&text, &object), Ok(vec!["1".to_owned()]));
+}
+
+/// regorus compares one argument too many with the result.
+#[test]
+fn a_call_has_no_argument_too_many() {
+    let rules = "f(x) := x\ndefault g(_) := 1\n";
+    for (call, name) in [
+        ("object.get(o, \"l\", 0, o.m)", "object.get"),
+        ("not object.get(o, \"l\", 0, o.m)", "object.get"),
+        ("count(o.l, x)", "count"),
+        ("f(o.l, o.m)", "f"),
+        ("data.images.f(o.l, x)", "data.images.f"),
+        ("g(1, o.m)", "g"),
+    ] {
+        let text = module(&format!("{rules}{}", body(&format!("{call}\nv := 1"))));
+        let said = super::said(&text, "data.images.deny");
+        let expected = format!("`{name}` has ");
+        assert!(
+            said.iter().any(|one| one.contains(&expected) && one.contains("and takes")),
+            "{call}: {said:?}"
+        );
     }
 }
 
