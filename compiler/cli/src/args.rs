@@ -366,8 +366,8 @@ pub(crate) struct ExplainOptions {
     /// Prints every statement of the packs' effective policy, with the pack and the place that it comes from
     #[arg(long, conflicts_with_all = ["call", "review", "log"])]
     pub(crate) effective: bool,
-    /// Decides this call of a tool and shows what each part of each condition came to: `toolCall` of a PolicyTest, written out or in a file. Ends with 4
-    /// unless it is allowed
+    /// Decides this call of a tool and shows what each part of each condition came to: `toolCall` of a PolicyTest, written out or in a file. With a
+    /// `result`, what the caller gets of it. Ends with 4 unless it is allowed or delivered
     #[arg(long, value_name = "CALL|FILE", conflicts_with_all = ["review", "log"])]
     pub(crate) call: Option<String>,
     /// The same of a manifest or an AdmissionReview
