@@ -275,7 +275,15 @@ fn the_list_of_what_is_linked_is_not_empty() {
 
 #[test]
 fn a_second_cel_parser_is_only_an_oracle() {
-    for name in ["bailiwick", "bailiwick-webhook", "bailiwick-operator"] {
+    let product = [
+        "bailiwick",
+        "bailiwick-executor",
+        "bailiwick-images",
+        "bailiwick-lsp",
+        "bailiwick-operator",
+        "bailiwick-webhook",
+    ];
+    for name in product {
         let linked = linked(name);
         for other in ["cel-interpreter", "kube-cel", "cel-parser", "cel-core"] {
             assert!(!linked.contains(other), "`{name}` links `{other}` beside `cel`");

@@ -1,5 +1,5 @@
 //! Decisions over sixteen and over a thousand rules and over tool calls, and the evaluator compared with the
-//! `cel` crate and with hand-written Rust.
+//! crates `cel` and `kube-cel`, and with hand-written Rust.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use crate::peer_rego;
 use crate::report::Report;
 use crate::rules::{RULES, plain_rules, pod};
 use crate::sampling::{Candidate, interleaved, median};
-use crate::{hand_written, manifests, peer_cel, tools};
+use crate::{hand_written, manifests, peer_cel, peer_kube, tools};
 
 const ROUNDS: usize = 1_000;
 /// So many that a sample is long compared with reading the clock.
@@ -39,6 +39,7 @@ pub(crate) fn run() -> anyhow::Result<Report> {
     let ours = Expressions::new(&admission(16)?)?;
     let plain = plain_rules();
     let peer = peer_cel::Rules::new(plain.iter().map(String::as_str), &pod)?;
+    let kube = peer_kube::Rules::new(plain.iter().map(String::as_str), &pod)?;
     let plain = admission_of(plain.iter().map(|rule| (rule.as_str(), "pods", "Pod")))?;
     let plain = Expressions::new(&plain)?;
     check_verdicts(&ours)?;
@@ -52,19 +53,22 @@ pub(crate) fn run() -> anyhow::Result<Report> {
         Candidate { name: "evaluator", run: Box::new(|| ours.hold(&object)) },
         Candidate { name: "evaluator, plain", run: Box::new(|| plain.hold(&object)) },
         Candidate { name: "cel 0.15", run: Box::new(|| peer.allow()) },
+        Candidate { name: "kube-cel 0.8", run: Box::new(|| kube.allow()) },
         Candidate { name: "hand-written", run: Box::new(|| hand_written::allows(&object)) },
     ];
     let samples = interleaved(&mut candidates, ROUNDS, RUNS_PER_SAMPLE)?;
-    let [decision, many, evaluator, evaluator_plain, peer, hand] = samples.as_slice() else {
+    let [decision, many, evaluator, evaluator_plain, peer, kube, hand] = samples.as_slice() else {
         anyhow::bail!("a candidate was not measured");
     };
     let mut report = Report::new("engine");
     report.versions.insert("cel".to_owned(), "0.15.0".to_owned());
+    report.versions.insert("kube-cel".to_owned(), "0.8.0".to_owned());
     let ratio = |over: &[f64], under: &[f64]| median(over) / median(under);
     report.set("admission_16_rules_p50_us", median(decision) / 1e3, ROUNDS);
     report.set("admission_1000_over_16_p50_ratio", ratio(many, decision), ROUNDS);
     report.set("evaluator_16_rules_p50_us", median(evaluator) / 1e3, ROUNDS);
     report.set("cel015_over_ours_ratio", ratio(peer, evaluator_plain), ROUNDS);
+    report.set("kube_cel_over_ours_ratio", ratio(kube, evaluator_plain), ROUNDS);
     report.set("ours_over_handwritten_ratio", ratio(evaluator, hand), ROUNDS);
     report.set("pod_bytes", text.len() as f64, 1);
     measure_rego(&mut report, &pod, &object, &ours)?;

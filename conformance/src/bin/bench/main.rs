@@ -14,6 +14,7 @@ mod images;
 mod manifests;
 mod operator;
 mod peer_cel;
+mod peer_kube;
 mod peer_rego;
 mod report;
 mod rules;
