@@ -52,7 +52,9 @@ fn page(spec: &Judged, newer: &Judged, kubernetes: &Judged, celgo: &OfCelGo) -> 
     section(&mut page, "The API server's libraries", &source, kubernetes, kubernetes::SUITE);
     let source = format!(
         "The minimum and maximum cost of expressions: the tables of `k8s.io/apiserver` {}, `pkg/cel/library/cost_test.go`, and its estimator's results \
-         for random expressions. The cost of an actual evaluation is not compared: Bailiwick charges its own fuel.",
+         for random expressions. The tables' third column, the cost of an actual evaluation, is not compared: that is the unit in which the API \
+         server limits a running policy, and Bailiwick limits it in fuel, which prices other work (elements compared, texts read, keys looked up) so \
+         that it bounds time here.",
         kubernetes::VERSION
     );
     section(&mut page, "The API server's cost estimates", &source, &celgo.costs, celgo::COSTS);
