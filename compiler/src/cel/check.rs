@@ -305,6 +305,9 @@ impl Checker<'_> {
 
     fn operator(&mut self, func: Func, parts: &[Ast], span: Span) -> Typed {
         let arguments: Vec<Typed> = parts.iter().map(|part| self.node(part)).collect();
+        if let (Func::In, [key, whole], [lowered, _]) = (func, parts, arguments.as_slice()) {
+            self.key_must_be_declared(whole, &lowered.expr, key.span);
+        }
         let types: Vec<Type> = arguments.iter().map(|argument| argument.of.clone()).collect();
         let of = super::overloads::operator(func, &types).or(self.is_unchecked().then_some(Type::Dyn));
         let Some(of) = of else {

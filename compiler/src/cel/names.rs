@@ -250,6 +250,13 @@ impl Checker<'_> {
         }
     }
 
+    /// The same for the constant text of `params[…]`, `params[?…]` and `… in params`.
+    pub(super) fn key_must_be_declared(&mut self, operand: &Ast, key: &Expr, span: Span) {
+        if let Expr::Const(Const::Str(text)) = key {
+            self.must_be_declared(operand, &Name { text: text.clone(), span });
+        }
+    }
+
     fn containers(&mut self, name: &Name) -> Typed {
         let which = match name.text.as_str() {
             "allContainers" => PodContainers::All,
@@ -304,16 +311,18 @@ impl Checker<'_> {
     }
 
     pub(super) fn index(&mut self, operand: &Ast, index: &Ast, span: Span) -> Typed {
-        let operand = self.node(operand);
         let index_node = self.node(index);
+        self.key_must_be_declared(operand, &index_node.expr, index.span);
+        let operand = self.node(operand);
         let of = self.element_type(&operand.of, &index_node, index.span, span);
         Typed::new(super::fold::constant(Expr::Index(Box::new(operand.expr), Box::new(index_node.expr))), of)
     }
 
     pub(super) fn opt_index(&mut self, operand: &Ast, index: &Ast) -> Typed {
         let span = operand.span.to(index.span);
-        let operand = self.node(operand);
         let index_node = self.node(index);
+        self.key_must_be_declared(operand, &index_node.expr, index.span);
+        let operand = self.node(operand);
         let of = match self.element_type(&operand.of, &index_node, index.span, span) {
             optional @ Type::Optional(_) => optional,
             of => Type::optional(of),

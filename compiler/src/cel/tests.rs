@@ -201,6 +201,9 @@ fn errors_say_what_where_and_what_instead() {
         ("request.user.name", "[user] AdmissionRequest has no field `user`"),
         ("params.host", "[host] no parameter `host` (did you mean `hosts`?)"),
         ("has(params.host)", "[host] no parameter `host` (did you mean `hosts`?)"),
+        ("'host' in params", "['host'] no parameter `host` (did you mean `hosts`?)"),
+        ("params['host']", "['host'] no parameter `host` (did you mean `hosts`?)"),
+        ("params[?'host'].hasValue()", "['host'] no parameter `host` (did you mean `hosts`?)"),
         ("variables.x", "[x] no variable `x` (a variable sees only those that stand before it)"),
         ("pod.containers", "[containers] `pod` has no `containers` (did you mean `allContainers`?)"),
         ("1 + 'a'", "[1 + 'a'] `+` does not take int and string"),
@@ -480,5 +483,9 @@ fn parameters_of_a_pack_that_declares_none_are_no_empty_map() {
         let errors = found.expect_err(source);
         assert_eq!(errors[0].kind, CelErrorKind::Reference, "{source}: {errors:?}");
     }
-    assert_eq!(type_of("has(params.hosts)"), "bool");
+    for source in ["has(params.hosts)", "'hosts' in params", "params[?'hosts'].hasValue()"] {
+        assert_eq!(type_of(source), "bool", "{source}");
+    }
+    // `params` of a macro is another one.
+    assert_eq!(type_of("[{'a': 1}].all(params, 'a' in params && params['a'] == 1 && has(params.a))"), "bool");
 }
