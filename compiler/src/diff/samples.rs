@@ -44,24 +44,45 @@ fn of(hir: &Hir, most: usize) -> Vec<String> {
             let mut texts: Vec<String> = one.iter().map(repeated).collect();
             if least == 0 {
                 texts = vec![String::new()];
-                texts.extend(one.into_iter().next());
+                texts.extend(one);
             }
             texts
         }
         HirKind::Concat(parts) => {
             parts.iter().fold(vec![String::new()], |begun, part| joined(&begun, &of(part, most)))
         }
-        HirKind::Alternation(all) => {
-            let mut texts: Vec<String> = all.iter().flat_map(|one| of(one, most)).collect();
-            texts.truncate(MAX_SAMPLES);
-            texts
-        }
+        HirKind::Alternation(all) => in_turn(all.iter().map(|one| of(one, most)).collect()),
     }
 }
 
+/// The first text of each alternative, then the second of each, and so on: an alternative with many texts
+/// leaves room for those behind it.
+fn in_turn(alternatives: Vec<Vec<String>>) -> Vec<String> {
+    let mut left: Vec<_> = alternatives.into_iter().map(Vec::into_iter).collect();
+    let mut texts = Vec::new();
+    while texts.len() < MAX_SAMPLES {
+        let round: Vec<String> = left.iter_mut().filter_map(Iterator::next).collect();
+        if round.is_empty() {
+            break;
+        }
+        texts.extend(round);
+    }
+    texts.truncate(MAX_SAMPLES);
+    texts
+}
+
+/// Each beginning and each end at least once, then the other pairs.
 fn joined(begun: &[String], part: &[String]) -> Vec<String> {
-    let pairs = part.iter().flat_map(|end| begun.iter().map(move |begin| format!("{begin}{end}")));
-    pairs.filter(|text| text.len() <= MAX_SAMPLE_BYTES).take(MAX_SAMPLES).collect()
+    let steps = if begun.is_empty() || part.is_empty() { 0 } else { begun.len().max(part.len()) };
+    let once = begun.iter().cycle().zip(part.iter().cycle()).take(steps);
+    let pairs = begun.iter().flat_map(|begin| part.iter().map(move |end| (begin, end)));
+    let mut texts: Vec<String> = Vec::new();
+    for text in once.chain(pairs).map(|(begin, end)| format!("{begin}{end}")) {
+        if text.len() <= MAX_SAMPLE_BYTES && texts.len() < MAX_SAMPLES && !texts.contains(&text) {
+            texts.push(text);
+        }
+    }
+    texts
 }
 
 /// The members of a small class, as `a|b` is one. Of a larger one a letter or a digit if it contains one, and
@@ -96,7 +117,10 @@ mod tests {
     #[test]
     fn each_alternative_has_a_sample_that_matches() {
         assert_eq!(matching("(^|/)git$"), ["git", "/git"]);
-        assert_eq!(matching("^([+]|--for|--mir|-[A-Za-z0-9]*f)"), ["+", "--for", "--mir", "-f", "-af"]);
+        assert_eq!(
+            matching("^([+]|--for|--mir|-[A-Za-z0-9]*f)"),
+            ["+", "--for", "--mir", "-f", "-af", "-0f", "-Af"]
+        );
         assert_eq!(matching("^[0-9]{3}x?$"), ["111", "111x"]);
         // The parser makes a class of these.
         assert_eq!(matching("^(a|b)$"), ["a", "b"]);
@@ -104,5 +128,34 @@ mod tests {
         assert_eq!(matching("^[a-z]$"), ["a"]);
         assert_eq!(matching("^[a-z0-9_]$"), ["a", "0", "_"]);
         assert!(matching("(").is_empty());
+    }
+
+    #[test]
+    fn an_alternative_with_many_texts_leaves_room_for_the_others() {
+        for (pattern, text) in [
+            ("(?i)^(curl|wget)$", "WGET"),
+            ("(?i)^(curl|wget)$", "CURL"),
+            ("^(aa|bb)(cc|dd)(ee|ff)(--force|--mirror)$", "bbddff--mirror"),
+            ("^(curl|wget) (aa|bb|cc|dd|ee|ff|gg|hh)$", "wget hh"),
+            ("^((aa|bb)(cc|dd)(ee|ff)|wget)$", "wget"),
+            ("^git(| --force| --mirror)$", "git --mirror"),
+            ("^git( --force| --mirror)?$", "git --mirror"),
+        ] {
+            let texts = matching(pattern);
+            assert!(texts.iter().any(|one| one == text), "{pattern}: no {text} in {texts:?}");
+        }
+        for (pattern, end) in [
+            ("^[ab][ab][ab](--force|--mirror)$", "--mirror"),
+            ("^[ab][ab][ab](--force|--mirror)$", "--force"),
+        ] {
+            assert!(of_classes(pattern).iter().any(|text| text.ends_with(end)), "{pattern}: {end}");
+        }
+        let lower = of_classes("(?i)^(curl|wget)$");
+        assert!(lower.iter().any(|text| text.eq_ignore_ascii_case("wget")), "{lower:?}");
+    }
+
+    /// The texts that members of classes add.
+    fn of_classes(pattern: &str) -> Vec<String> {
+        of(&regex_syntax::parse(pattern).expect("a pattern"), MAX_MEMBERS)
     }
 }
