@@ -145,6 +145,8 @@ fn conflict(conflict: &Conflict) -> Diagnostic {
         Conflict::Differs { .. } => {
             "packs in force together mean one thing by a name: give one of the two another"
         }
+        // Renaming would drop every limit of the ceiling.
+        Conflict::Variable { fault, .. } => fault.help(),
         _ => "give the changed pack a version of its own",
     })
 }
@@ -193,4 +195,55 @@ fn sort(diagnostics: &mut Vec<Diagnostic>) {
         key(a).cmp(&key(b))
     });
     diagnostics.dedup();
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::library::MemoryLibrary;
+    use crate::source::PackSources;
+    use crate::{Bindings, compile};
+
+    /// A pack with the sandbox `shell`, placed or a ceiling.
+    fn pack(name: &str, placed: bool, environment: &str) -> PackSources {
+        let pools = "  pools:\n  - {name: warm, backend: Native, runtimeClass: runc, podSecurity: {level: Baseline, version: v1.36}, \
+             userNamespace: Required, cgroup: Writable, resources: {cpus: '2', memory: 1Gi}}\n";
+        let (pools, pool) = if placed { (pools, "pool: warm, ") } else { ("", "") };
+        PackSources::single(format!(
+            "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {{name: {name}-1.0.0}}\nspec:\n  pack: {name}\n  \
+             version: 1.0.0\n{pools}  sandboxes:\n  - {{name: shell, {pool}filesystem: {{readOnly: [/usr, /bin], proc: Own}}, \
+             syscalls: {{profile: Shell}}, limits: {{wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}}, \
+             environment: [{environment}]}}\n"
+        ))
+    }
+
+    #[test]
+    fn a_variable_that_packs_disagree_on_is_named_and_no_sandbox_is_to_be_renamed() {
+        let variable = "{name: GIT_CONFIG_NOSYSTEM, value: '1'}";
+        let said = |placed: bool, environment: &str| {
+            let packs = [pack("a", true, environment), pack("b", placed, variable)];
+            let packs: Vec<_> = packs.iter().map(|one| (one, Bindings::default())).collect();
+            let compiled = compile(&packs, &MemoryLibrary::default());
+            let mut errors: Vec<String> =
+                compiled.all().map(ToString::to_string).filter(|said| said.starts_with("error")).collect();
+            errors.dedup();
+            errors.join("; ")
+        };
+        assert_eq!(said(false, variable), "");
+        assert_eq!(said(true, variable), "");
+        assert_eq!(
+            said(false, ""),
+            "error[BW0229]: sandbox `shell`: the pack that places it does not name `GIT_CONFIG_NOSYSTEM`\n  \
+             help: add the variable there, or take it out of the ceiling"
+        );
+        assert_eq!(
+            said(true, ""),
+            "error[BW0229]: sandbox `shell`: of the packs that place it, not all name `GIT_CONFIG_NOSYSTEM`\n  \
+             help: name the variable in each of them, or in none"
+        );
+        assert_eq!(
+            said(false, "{name: GIT_CONFIG_NOSYSTEM, value: '0'}"),
+            "error[BW0229]: sandbox `shell`: packs give different values to `GIT_CONFIG_NOSYSTEM`\n  \
+             help: give it the same value in each pack"
+        );
+    }
 }

@@ -21,6 +21,7 @@ mod syscalls;
 mod tools;
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use bailiwick_policy::policy::{FORMAT_VERSION, Policy, Subject, Unmatched, cell_name};
 
@@ -67,6 +68,48 @@ pub enum Conflict {
         /// What differs.
         what: &'static str,
     },
+    /// A variable of a sandbox's environment on which the policies do not agree.
+    #[error("sandbox `{sandbox}`: {fault} `{variable}`")]
+    Variable {
+        /// The sandbox.
+        sandbox: String,
+        /// The variable.
+        variable: String,
+        /// Why not.
+        fault: VariableFault,
+    },
+}
+
+/// Why policies do not agree on a variable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum VariableFault {
+    /// A ceiling has it, the pack that places the sandbox does not.
+    OnlyInCeiling,
+    /// Several packs place the sandbox, and not all of them name it.
+    NotInEveryPlacer,
+    /// It has several values.
+    Values,
+}
+
+impl fmt::Display for VariableFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OnlyInCeiling => "the pack that places it does not name",
+            Self::NotInEveryPlacer => "of the packs that place it, not all name",
+            Self::Values => "packs give different values to",
+        })
+    }
+}
+
+impl VariableFault {
+    /// What to do about it.
+    pub(crate) fn help(self) -> &'static str {
+        match self {
+            Self::OnlyInCeiling => "add the variable there, or take it out of the ceiling",
+            Self::NotInEveryPlacer => "name the variable in each of them, or in none",
+            Self::Values => "give it the same value in each pack",
+        }
+    }
 }
 
 /// Meets policies.

@@ -6,13 +6,13 @@
 //! variable) must be equal. The pack that places a sandbox in a pool names all its variables; others may only
 //! repeat them, since a variable can open what its absence closes (`GIT_SSH_COMMAND`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bailiwick_policy::policy::sandboxes::{AtLeast, Filesystem, Limits, Pool, Sandbox, Tmpfs, Workspace};
 use bailiwick_policy::policy::{PodSecurity, Policy};
 
 use super::provenance::united;
-use super::{Conflict, syscalls};
+use super::{Conflict, VariableFault, syscalls};
 use crate::paths::{below, outermost};
 
 /// Every property that must be equal and differs between two policies.
@@ -39,35 +39,37 @@ pub(super) fn conflicts(policies: &[Policy]) -> Vec<Conflict> {
     let mut seen: BTreeMap<(&str, &str), &str> = BTreeMap::new();
     for (variable, value) in variables {
         if *seen.entry(variable).or_insert(value) != value {
-            out.push(Conflict::Differs {
-                kind: "sandbox",
-                name: variable.0.to_owned(),
-                what: "values of a variable of its environment",
-            });
+            out.push(disagreed(variable.0, variable.1, VariableFault::Values));
         }
     }
     out
 }
 
-/// The sandboxes whose variables are not those that the policy names which places them.
+/// The variables that a policy which places their sandbox does not name, and another one does.
 fn foreign_variables(policies: &[Policy]) -> Vec<Conflict> {
-    let sandboxes = || policies.iter().flat_map(|policy| &policy.sandboxes);
-    let names = |sandbox: &Sandbox| -> BTreeSet<String> {
-        sandbox.environment.iter().map(|(name, _)| name.clone()).collect()
-    };
+    let sandboxes: Vec<&Sandbox> = policies.iter().flat_map(|policy| &policy.sandboxes).collect();
+    let names =
+        |sandbox: &Sandbox, variable: &str| sandbox.environment.iter().any(|(name, _)| name == variable);
     let mut out = Vec::new();
-    for placed in sandboxes().filter(|sandbox| sandbox.pool.is_some()) {
-        let own = names(placed);
-        let fits = |other: &Sandbox| match other.pool {
-            Some(_) => names(other) == own,
-            None => names(other).is_subset(&own),
-        };
-        if !sandboxes().filter(|other| other.name == placed.name).all(fits) {
-            let name = placed.name.clone();
-            out.push(Conflict::Differs { kind: "sandbox", name, what: "variables of its environment" });
+    for sandbox in &sandboxes {
+        let placers = || sandboxes.iter().filter(|other| other.pool.is_some() && other.name == sandbox.name);
+        for (variable, _) in &sandbox.environment {
+            if placers().all(|placer| names(placer, variable)) {
+                continue;
+            }
+            let fault = if placers().any(|placer| names(placer, variable)) {
+                VariableFault::NotInEveryPlacer
+            } else {
+                VariableFault::OnlyInCeiling
+            };
+            out.push(disagreed(&sandbox.name, variable, fault));
         }
     }
     out
+}
+
+fn disagreed(sandbox: &str, variable: &str, fault: VariableFault) -> Conflict {
+    Conflict::Variable { sandbox: sandbox.to_owned(), variable: variable.to_owned(), fault }
 }
 
 fn differing<'a>(

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use bailiwick_compiler::meet::{Conflict, meet};
+use bailiwick_compiler::meet::{Conflict, VariableFault, meet};
 use bailiwick_policy::ir::{Cel, Const, Expr};
 use bailiwick_policy::json::Json;
 use bailiwick_policy::policy::narrower::wider;
@@ -506,6 +506,10 @@ fn what_is_something_else_in_two_packs_is_a_conflict() {
     let base = sandbox("shell").new_tree(&mut runner).unwrap().current();
     let placed = |pool: &'static str| Sandbox { pool: Some(pool.to_owned()), ..base.clone() };
     let conflict = |kind, name: &str, what| Conflict::Differs { kind, name: name.to_owned(), what };
+    let variable = |variable: &str, fault| {
+        let (sandbox, variable) = ("shell".to_owned(), variable.to_owned());
+        Conflict::Variable { sandbox, variable, fault }
+    };
     let check = |change: &dyn Fn(&mut Policy, bool), expected: Conflict| {
         let a = with("a", &|policy| change(policy, false));
         let b = with("b", &|policy| change(policy, true));
@@ -535,7 +539,7 @@ fn what_is_something_else_in_two_packs_is_a_conflict() {
             let environment = vec![("LANG".to_owned(), if other { "C" } else { "en" }.to_owned())];
             policy.sandboxes = vec![Sandbox { environment, ..base.clone() }];
         },
-        conflict("sandbox", "shell", "values of a variable of its environment"),
+        variable("LANG", VariableFault::Values),
     );
     let with_variables = |pool: Option<&str>, names: &[&str]| Sandbox {
         pool: pool.map(str::to_owned),
@@ -543,13 +547,21 @@ fn what_is_something_else_in_two_packs_is_a_conflict() {
         ..base.clone()
     };
     // Whoever places it names its variables.
-    for (mine, theirs) in [
-        (with_variables(Some("warm"), &[]), with_variables(None, &["GIT_SSH_COMMAND"])),
-        (with_variables(Some("warm"), &["LANG"]), with_variables(Some("warm"), &["LANG", "TZ"])),
+    for (mine, theirs, expected) in [
+        (
+            with_variables(Some("warm"), &[]),
+            with_variables(None, &["GIT_SSH_COMMAND"]),
+            variable("GIT_SSH_COMMAND", VariableFault::OnlyInCeiling),
+        ),
+        (
+            with_variables(Some("warm"), &["LANG"]),
+            with_variables(Some("warm"), &["LANG", "TZ"]),
+            variable("TZ", VariableFault::NotInEveryPlacer),
+        ),
     ] {
         check(
             &|policy, other| policy.sandboxes = vec![if other { theirs.clone() } else { mine.clone() }],
-            conflict("sandbox", "shell", "variables of its environment"),
+            expected,
         );
     }
     check(
