@@ -202,7 +202,7 @@ impl Rules {
                 // If the pattern matches everything, every word names it.
                 let word = named(what).unwrap_or_else(|| "(?s:.)".to_owned());
                 if is_wider(what) {
-                    let reason = "more is denied: a class is any character, and after one that can be read in two ways, or an escape, anything";
+                    let reason = "more is denied: some characters stand for any character, and what follows an escape or an unclear class for anything";
                     losses.add(settings, path, reason, Widens::No);
                 }
                 let (tool, entry) = (entry.tool.to_owned(), text.to_owned());
@@ -349,4 +349,27 @@ fn path_may_be(regex: &str) -> String {
 /// The path matches the pattern, in canonical spelling.
 fn path_is(regex: &str) -> String {
     format!("!call.args.path.matches('{SPELT}') && call.args.path.matches('{regex}')")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::import::{Kind, Source, import};
+
+    #[test]
+    fn what_is_read_as_any_character_is_a_loss() {
+        let losses = |entry: &str| {
+            let settings = json!({"permissions": {"deny": [entry]}});
+            let source = Source { name: "settings.json".to_owned(), documents: vec![settings] };
+            let losses = import(Some(Kind::ClaudeSettings), "p", &[source]).expect("a pack").losses;
+            losses.into_iter().map(|loss| (loss.at, loss.reason, loss.widens)).collect::<Vec<_>>()
+        };
+        let reason = "more is denied: some characters stand for any character, and what follows an escape or an unclear class for anything";
+        let told = [("permissions.deny[0]".to_owned(), reason.to_owned(), false)];
+        for wider in ["Read(it's)", "Read(a\tb)", "Read(a[b]c)", "Read(a\\*b)"] {
+            assert_eq!(losses(wider), told, "{wider:?}");
+        }
+        assert_eq!(losses("Read(its)"), []);
+    }
 }

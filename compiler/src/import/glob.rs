@@ -153,9 +153,10 @@ fn class(rest: &str) -> Class {
     Class::Closed(length)
 }
 
-/// Whether more is denied by a pattern than it names: it has a class or an escape.
+/// Whether more is denied by a pattern than it names: it has a class, an escape or a character that [`read`]
+/// takes for any.
 pub(super) fn is_wider(pattern: &str) -> bool {
-    pattern.contains(['[', ']', '^', '\\', '\''])
+    pattern.contains(|char: char| char.is_control() || "[]^\\'".contains(char))
 }
 
 /// Whether [`read`] matches nothing that the pattern does not.
