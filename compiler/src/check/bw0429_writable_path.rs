@@ -1,5 +1,5 @@
 //! Rules name commands by bare words, as `ls`, and mean the program of the image. When a variable from which programs and libraries are
-//! loaded holds a writable, relative or empty entry, a call can put code of its own there that every program runs.
+//! loaded holds a writable, relative or empty entry, a call can put code there that other programs then load.
 //!
 //! ```yaml fails
 //! pools:
@@ -38,9 +38,9 @@ use super::View;
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::findings::Findings;
 
-/// Programs are looked for where a call can write.
+/// Code is loaded from where a call can write.
 pub const CODE: Code =
-    Code::new("BW0429", "programs are looked for where a call can write", Severity::Error, include_str!("bw0429_writable_path.rs"));
+    Code::new("BW0429", "code is loaded from where a call can write", Severity::Error, include_str!("bw0429_writable_path.rs"));
 
 /// Variables with lists of places from which programs run code.
 const LISTS: &[&str] = &["LD_LIBRARY_PATH", "LD_PRELOAD", "LD_AUDIT", "PYTHONPATH"];
