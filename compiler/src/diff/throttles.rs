@@ -40,7 +40,7 @@ pub(super) fn compare(old: &Policy, new: &Policy, alone: bool, out: &mut Diff) {
         }
     }
     for after in news.iter().filter(|after| find(&olds, after).is_none()) {
-        out.notes.push(format!("throttle `{}` is only in NEW: it lets no call through", after.rule));
+        out.notes.push(format!("throttle `{}` is only in NEW: it can only refuse calls", after.rule));
     }
 }
 

@@ -484,4 +484,6 @@ fn a_throttle_that_forgets_sooner_is_wider() {
     let named = of(&[("{name: rate,", "{name: limit,")]);
     let found = compared(&old, &named);
     assert!(found.changes.iter().all(|change| !change.what.contains("only in OLD")), "{found:#?}");
+    let only_new = "throttle `limit` is only in NEW: it can only refuse calls".to_owned();
+    assert!(found.notes.contains(&only_new), "{:?}", found.notes);
 }
