@@ -54,6 +54,16 @@ impl Answers {
     pub fn hold(&self, packs: &ClusterPacks) -> bool {
         self.0.iter().all(|(question, answer)| question.answer(packs) == *answer)
     }
+
+    /// Packs of which the newest that meets a requirement was taken: name, requirement and that version.
+    pub(super) fn newest(&self) -> impl Iterator<Item = (&str, &VersionReq, Version)> {
+        self.0.iter().filter_map(|(question, answer)| match question {
+            Question::Newest(name, requirement) => {
+                Some((name.as_str(), requirement, Version::parse(answer).ok()?))
+            }
+            _ => None,
+        })
+    }
 }
 
 /// The packs of a cluster, with a record of what was asked of them.

@@ -14,7 +14,7 @@ use bailiwick_crds::selector::LabelSelector as WireSelector;
 use bailiwick_policy::admission::{self, Exception, Stage};
 use bailiwick_policy::bundle::{self, Bundle};
 use bailiwick_policy::policy::{LabelSelector, Policy, cell_name};
-use semver::Version;
+use semver::{Version, VersionReq};
 use serde_json::json;
 
 use super::asked::{Answers, Asked};
@@ -89,6 +89,19 @@ impl BoundPolicy {
         };
         compile(&Binding { name: &self.binding, spec: &spec, status: None }, &Asked::new(packs)).1
     }
+}
+
+/// A pack that a policy in force takes by a requirement.
+#[derive(Clone, Debug)]
+pub struct Taken<'a> {
+    /// The policy.
+    pub bound: &'a BoundPolicy,
+    /// Name of the pack that is taken.
+    pub name: &'a str,
+    /// The versions that would do.
+    pub requirement: &'a VersionReq,
+    /// The one that is taken, the newest.
+    pub version: Version,
 }
 
 /// Why a binding is or is not in force, as a condition's reason.
@@ -237,6 +250,21 @@ impl InForce {
             .filter(move |bound| bound.again(packs).is_some_and(|policy| policy.digest != bound.digest))
     }
 
+    /// The packs that policies in force take by a requirement and not by a lock: a newer version that meets
+    /// it is taken as soon as it is published.
+    pub fn taken(&self) -> impl Iterator<Item = Taken<'_>> {
+        self.bound.values().filter_map(|kept| Some((kept, kept.policy.as_ref()?))).flat_map(
+            |(kept, bound)| {
+                let of_policy = move |name: &str, version: &Version| {
+                    let version = version.to_string();
+                    bound.policy.packs.iter().any(|pack| pack.name == name && pack.version == version)
+                };
+                let newest = kept.answers.newest().filter(move |(name, _, version)| of_policy(name, version));
+                newest.map(move |(name, requirement, version)| Taken { bound, name, requirement, version })
+            },
+        )
+    }
+
     /// The argument of `Reviewer::with_rego`, with the exceptions that name rules of these packs.
     #[must_use]
     pub fn reviewable(&self, exceptions: &[Exception]) -> Vec<admission::InForce> {
@@ -380,12 +408,38 @@ fn narrowed(mut policy: Policy, spec: &PolicyBindingSpec) -> Result<Policy, (Rea
         // This pack no longer governs the other pods of the namespaces.
         subject.exclusive &= narrow.pods.is_none();
     }
+    for (member, selectors) in [("namespaces", &subject.namespaces), ("pods", &subject.pods)] {
+        let written: usize = selectors.iter().map(characters).sum();
+        if written > MAX_SELECTOR {
+            let message = format!(
+                "the selector of {member} lists {written} characters of labels, and the API server takes conditions over {MAX_SELECTOR} at most; select by a label that they have in common"
+            );
+            return Err((Reason::BadSelector, message));
+        }
+    }
     if !spec.parameters.is_empty() || spec.narrow_to.is_some() {
         let pack = &spec.pack.name;
         policy.variants = vec![digest(&json!([pack, spec.parameters, spec.narrow_to]))];
         policy.cell = cell_name(&policy.packs, &policy.variants);
     }
     Ok(policy)
+}
+
+/// Most characters in the selectors of one policy. A condition of the floor holds a selector twice, once for
+/// the old and once for the new object, and the API server accepts 100,000 characters.
+const MAX_SELECTOR: usize = 40_000;
+
+/// The characters of a selector in an expression.
+fn characters(selector: &LabelSelector) -> usize {
+    /// Of a literal: its quotes, a comma and a space.
+    const QUOTED: usize = 4;
+    /// Of a requirement: where the labels are found, and the operators.
+    const AROUND: usize = 128;
+    let labels = selector.match_labels.iter().map(|(key, value)| AROUND + 2 * key.len() + value.len());
+    let values = |of: &[String]| of.iter().map(|value| value.len() + QUOTED).sum::<usize>();
+    let expressions =
+        selector.match_expressions.iter().map(|one| AROUND + 2 * one.key.len() + values(&one.values));
+    labels.chain(expressions).sum()
 }
 
 fn selector(wire: &WireSelector) -> Result<LabelSelector, String> {

@@ -38,7 +38,7 @@ mod packs;
 mod widening;
 
 pub use asked::{Answers, Asked};
-pub use binding::{Binding, BoundPolicy, InForce, PackId, Reason, Verdict};
+pub use binding::{Binding, BoundPolicy, InForce, PackId, Reason, Taken, Verdict};
 pub use cells::{Cell, Cells, Effective, MAX_CELLS, Problem, cells};
 pub use exception::{ExceptionError, MAX_EXCEPTION_S, exception};
 pub use packs::{ClusterPacks, LOCK_ANNOTATION, PackError};

@@ -23,6 +23,7 @@ use serde_json::Value as Json;
 
 use super::artifact::{Target, sha256};
 use super::cell::Cell;
+use super::floor::own::Renewal;
 use super::floor::{self, Members};
 use super::{EmitError, EmitOptions, UnmatchedFloor, WebhookClient, namespace, network, selector};
 use crate::cluster::{BoundPolicy, Cells, InForce, Problem};
@@ -35,6 +36,9 @@ pub const EXCEPTIONS: &str = "bailiwick-exceptions";
 
 /// Name of the admission policy that protects packs in force.
 pub const PACKS: &str = "bailiwick-packs";
+
+/// Name prefix of the admission policies that protect the packs that others extend.
+pub const EXTENDED: &str = "bailiwick-extended-";
 
 /// Name prefix of the admission policies for pods that nothing selects; each covers some namespaces.
 pub const CELLS: &str = "bailiwick-cells-";
@@ -178,6 +182,7 @@ pub fn objects(in_force: &InForce, cells: &Cells, options: &ClusterOptions) -> R
     }
     closed(in_force, cells, &options.left.closed, &mut out)?;
     kept(in_force, &emit, &options.left.packs, &mut out)?;
+    renewed(in_force, &mut out)?;
     labels(in_force, cells, &options.left.labels, &mut out)?;
     for one in cells.cells.values() {
         let Some(effective) = &one.effective else { continue };
@@ -324,6 +329,35 @@ fn kept(
         for (policy, binding) in own {
             out.push(&policy, Target::AdmissionPolicy, &all)?;
             out.push(&binding, Target::AdmissionPolicy, &all)?;
+        }
+    }
+    Ok(())
+}
+
+/// Protects the packs that policies in force take by a requirement: each by a policy of its own, or by several
+/// if many packs extend it.
+fn renewed(in_force: &InForce, out: &mut Objects) -> Result<(), EmitError> {
+    let mut all: BTreeMap<&str, BTreeMap<Renewal, Vec<String>>> = BTreeMap::new();
+    for taken in in_force.taken() {
+        let renewal = Renewal {
+            by: taken.bound.pack.name.clone(),
+            version: taken.version,
+            requirement: taken.requirement.to_string(),
+            meets: floor::own::meets(taken.requirement),
+        };
+        all.entry(taken.name).or_default().entry(renewal).or_default().push(taken.bound.binding.clone());
+    }
+    for (pack, renewals) in all {
+        let renewals: Vec<(Renewal, Vec<String>)> = renewals.into_iter().collect();
+        for (at, some) in renewals.chunks(floor::own::MAX_RENEWALS).enumerate() {
+            let (some, bindings): (Vec<Renewal>, Vec<Vec<String>>) = some.iter().cloned().unzip();
+            let id = if at == 0 { short(pack) } else { short(&format!("{pack} {at}")) };
+            let metadata = ours_named(&format!("{EXTENDED}{id}"));
+            let (policy, binding) = floor::own::renewals(pack, &some, metadata);
+            let bindings: BTreeSet<String> = bindings.into_iter().flatten().collect();
+            let bindings: Vec<String> = bindings.into_iter().collect();
+            out.push(&policy, Target::AdmissionPolicy, &bindings)?;
+            out.push(&binding, Target::AdmissionPolicy, &bindings)?;
         }
     }
     Ok(())

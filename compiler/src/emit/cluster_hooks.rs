@@ -1,10 +1,11 @@
 //! The webhook configurations of a cluster: one webhook for each set of governed namespaces, and one for
 //! changes to what is governed.
 //!
-//! etcd limits the size of one configuration, so they stay small in two ways. Selectors that differ only in
-//! the values of one label become one selector of all these values, which selects exactly the same. Beyond
-//! [`MAX_SELECTORS`] there are several configurations. A hash of a webhook's purpose chooses its
-//! configuration, so that one binding more or less moves few webhooks.
+//! etcd limits the size of one configuration, and the API server the length of one condition. Selectors that
+//! differ only in the values of one label become one selector of all these values, which selects exactly the
+//! same; if its condition grows too long, it is split by values again. Beyond [`MAX_SELECTORS`] or
+//! [`MAX_BYTES`] there are several configurations. A hash of a webhook's purpose chooses its configuration,
+//! and a hash of a value its part, so that one binding more or less moves few webhooks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,16 +18,33 @@ use k8s_openapi::api::admissionregistration::v1::{
 use super::artifact::{Target, sha256};
 use super::cell::Cell;
 use super::cluster::{ClusterOptions, Objects, ours_named, short};
+use super::cluster_selectors::{Terms, selecting, unite};
 use super::{EmitError, EmitOptions, selector, webhooks as hooks};
-use crate::cluster::InForce;
+use crate::cluster::{InForce, Problem};
 
 /// Most selectors in one configuration. Each makes up to four webhooks of about a kilobyte, with two
 /// authorities during a rotation, and the API server records the manager of each field. Together that is less
 /// than a third of the 1.5 MiB that etcd accepts, so the old and the new state fit next to each other.
 pub const MAX_SELECTORS: usize = 32;
 
+/// Most bytes of one configuration as JSON, with two authorities. A third of what etcd accepts, so that the
+/// old and the new state fit next to each other, with the managers of their fields.
+/// <https://etcd.io/docs/v3.6/dev-guide/limit/>
+const MAX_BYTES: usize = 512 << 10;
+
+/// Most characters of the condition of one webhook. The API server accepts 100,000
+/// (<https://github.com/google/cel-go/blob/master/parser/parser.go>), and at a third of that three webhooks
+/// with their selectors fit into a configuration.
+const MAX_CONDITION: usize = 32_000;
+
 /// Most configurations of a kind, a power of two; beyond that, each configuration grows.
 const MAX_CONFIGURATIONS: usize = 256;
+
+/// Most parts of one selector, a power of two: a million names.
+const MAX_PARTS: usize = 1024;
+
+/// PEM of two authorities. Counted instead of those in force, so that their rotation moves nothing.
+const AUTHORITIES: usize = 1_536;
 
 /// Name of a configuration of either kind; the first has no number.
 #[must_use]
@@ -41,11 +59,20 @@ type Asked = (BTreeSet<ResourceRule>, BTreeSet<ResourceRule>);
 /// A webhook that is to be emitted.
 struct Hook {
     namespaces: LabelSelector,
-    /// Its identity: the first of the selectors that it combines.
+    /// Its identity: the first of the selectors that it combines, and which part of them it is.
     id: String,
-    /// How many selectors it combines.
-    of: usize,
+    /// What it selects.
+    extent: Extent,
     asked: Asked,
+}
+
+/// What a hook selects of the bindings' selectors.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// One of them.
+    One,
+    /// Several, or some values of one: a namespace that another hook takes over is still governed.
+    Shared,
 }
 
 /// Emits the webhook configurations.
@@ -71,7 +98,11 @@ pub fn webhooks(in_force: &InForce, options: &ClusterOptions) -> Result<Objects,
 /// The configurations that make the API server send these requests.
 fn configurations(asked: BTreeMap<LabelSelector, Asked>, emit: &EmitOptions) -> Result<Objects, EmitError> {
     let mut out = Objects::default();
-    for (at, hooks) in parts(united(asked)).into_iter().enumerate() {
+    let counted = EmitOptions { ca_bundle: Some(vec![b'-'; AUTHORITIES]), ..emit.clone() };
+    let parts = parts(united(asked), |hook| bytes(hook, &counted));
+    let sizes = parts.iter().map(|part| part.iter().map(|hook| bytes(hook, &counted)).sum());
+    out.problems.extend(sizes.max().and_then(crowded));
+    for (at, hooks) in parts.into_iter().enumerate() {
         // Each kind has a path of its own, so that requests whose decision needs the API server are known
         // before they are read.
         let (mut mutating, mut validating) = match at {
@@ -102,114 +133,106 @@ fn united(asked: BTreeMap<LabelSelector, Asked>) -> Vec<Hook> {
     for (asked, selectors) in alike {
         for (terms, of) in unite(selectors) {
             let Some(first) = of.first() else { continue };
-            let namespaces = if of.len() == 1 { first.clone() } else { selecting(terms) };
-            let id = short(&serde_json::to_string(first).unwrap_or_default());
-            all.push(Hook { namespaces, id, of: of.len(), asked: asked.clone() });
+            let first = serde_json::to_string(first).unwrap_or_default();
+            let alone = of.first().filter(|_| of.len() == 1).cloned();
+            let extent = if alone.is_some() { Extent::One } else { Extent::Shared };
+            let whole = Hook {
+                namespaces: alone.unwrap_or_else(|| selecting(terms.clone())),
+                id: short(&first),
+                extent,
+                asked: asked.clone(),
+            };
+            if left(&whole).len() <= MAX_CONDITION {
+                all.push(whole);
+                continue;
+            }
+            for (at, namespaces) in split(&terms).into_iter().enumerate() {
+                let id = if at == 0 { whole.id.clone() } else { short(&format!("{first} {at}")) };
+                all.push(Hook { namespaces, id, extent: Extent::Shared, asked: asked.clone() });
+            }
         }
     }
     all.sort_by(|a, b| a.namespaces.cmp(&b.namespaces));
     all
 }
 
-/// Requirements on labels that must all hold.
-type Terms = BTreeSet<LabelRequirement>;
-
-/// By terms, the selectors that they combine, sorted.
-fn unite(selectors: Vec<LabelSelector>) -> BTreeMap<Terms, BTreeSet<LabelSelector>> {
-    let mut all: BTreeMap<Terms, BTreeSet<LabelSelector>> = BTreeMap::new();
-    for selector in selectors {
-        all.entry(terms(&selector)).or_default().insert(selector);
-    }
-    // Each round leaves fewer selectors, or is the last.
-    loop {
-        let before = all.len();
-        let mut bearers: BTreeMap<String, usize> = BTreeMap::new();
-        for term in all.keys().flatten() {
-            *bearers.entry(term.key.clone()).or_default() += 1;
-        }
-        // A label that one selector alone names unites nothing, and each binding may bring one of its own.
-        for key in bearers.into_iter().filter(|(_, bearers)| *bearers > 1).map(|(key, _)| key) {
-            all = unite_by(&key, all);
-        }
-        if all.len() == before {
-            return all;
-        }
-    }
-}
-
-/// `(rest and key in A) or (rest and key in B)` is `rest and key in A ∪ B`.
-fn unite_by(
-    key: &str,
-    all: BTreeMap<Terms, BTreeSet<LabelSelector>>,
-) -> BTreeMap<Terms, BTreeSet<LabelSelector>> {
-    let mut by_rest: BTreeMap<Terms, (BTreeSet<String>, BTreeSet<LabelSelector>)> = BTreeMap::new();
-    let mut out: BTreeMap<Terms, BTreeSet<LabelSelector>> = BTreeMap::new();
-    for (terms, of) in all {
-        let one_of = |term: &&LabelRequirement| term.key == key && term.operator == LabelOperator::In;
-        let mut choices = terms.iter().filter(one_of);
-        let (Some(choice), None) = (choices.next(), choices.next()) else {
-            out.entry(terms).or_default().extend(of);
-            continue;
-        };
-        let rest: Terms = terms.iter().filter(|term| *term != choice).cloned().collect();
-        let (values, known) = by_rest.entry(rest).or_default();
-        values.extend(choice.values.iter().cloned());
-        known.extend(of);
-    }
-    for (mut terms, (values, of)) in by_rest {
-        let values = values.into_iter().collect();
-        terms.insert(LabelRequirement { key: key.to_owned(), operator: LabelOperator::In, values });
-        out.entry(terms).or_default().extend(of);
-    }
-    out
-}
-
-fn terms(selector: &LabelSelector) -> Terms {
-    let labels = selector.match_labels.iter().map(|(key, value)| LabelRequirement {
-        key: key.clone(),
-        operator: LabelOperator::In,
-        values: vec![value.clone()],
-    });
-    let expressions = selector.match_expressions.iter().cloned().map(|mut term| {
-        term.values.sort();
-        term.values.dedup();
-        term
-    });
-    labels.chain(expressions).collect()
-}
-
-fn selecting(terms: Terms) -> LabelSelector {
-    LabelSelector { match_expressions: terms.into_iter().collect(), ..LabelSelector::default() }
-}
-
-/// Splits hooks into parts within the limit. Their number is the smallest sufficient power of two, so a part
-/// that grows is halved and no other part changes.
-fn parts(hooks: Vec<Hook>) -> Vec<Vec<Hook>> {
-    let place = |hook: &Hook, parts: usize| {
-        let hash = sha256(hook.id.as_bytes());
-        usize::from_str_radix(hash.get(..8).unwrap_or_default(), 16).unwrap_or(0) % parts
+/// Splits a selector by the values of the label that has most of them, until the conditions are short
+/// enough: `key in A ∪ B` is `key in A or key in B`. One that lists no values stays whole.
+fn split(terms: &Terms) -> Vec<LabelSelector> {
+    let list = terms.iter().filter(|term| term.operator == LabelOperator::In);
+    let Some(longest) = list.max_by_key(|term| term.values.len()) else {
+        return vec![selecting(terms.clone())];
     };
-    let mut count = 1;
-    while count < MAX_CONFIGURATIONS {
-        let mut sizes = vec![0_usize; count];
-        for hook in &hooks {
-            if let Some(size) = sizes.get_mut(place(hook, count)) {
-                *size += 1;
+    let rest: Terms = terms.iter().filter(|term| *term != longest).cloned().collect();
+    let mut count = 2;
+    loop {
+        let mut values: Vec<Vec<String>> = vec![Vec::new(); count];
+        for value in &longest.values {
+            if let Some(part) = values.get_mut(place(value, count)) {
+                part.push(value.clone());
             }
         }
-        if sizes.iter().all(|size| *size <= MAX_SELECTORS) {
+        let part = |values| {
+            let term = LabelRequirement { values, ..longest.clone() };
+            selecting(rest.iter().cloned().chain([term]).collect())
+        };
+        let parts: Vec<LabelSelector> =
+            values.into_iter().filter(|values| !values.is_empty()).map(part).collect();
+        let fits = |part: &LabelSelector| was_selected(part).len() + changed(part).len() <= MAX_CONDITION;
+        if count >= MAX_PARTS || parts.iter().all(fits) {
+            return parts;
+        }
+        count *= 2;
+    }
+}
+
+/// Which of so many parts something belongs to.
+fn place(name: &str, parts: usize) -> usize {
+    let hash = sha256(name.as_bytes());
+    usize::from_str_radix(hash.get(..8).unwrap_or_default(), 16).unwrap_or(0) % parts
+}
+
+/// Splits hooks into parts within the limits. Their number is the smallest sufficient power of two, so a part
+/// that grows is halved and no other part changes.
+fn parts(hooks: Vec<Hook>, bytes: impl Fn(&Hook) -> usize) -> Vec<Vec<Hook>> {
+    let sized: Vec<(&str, usize)> = hooks.iter().map(|hook| (hook.id.as_str(), bytes(hook))).collect();
+    let mut count = 1;
+    while count < MAX_CONFIGURATIONS {
+        let mut sizes = vec![(0_usize, 0_usize); count];
+        for (id, bytes) in &sized {
+            if let Some((selectors, all)) = sizes.get_mut(place(id, count)) {
+                *selectors += 1;
+                *all += bytes;
+            }
+        }
+        if sizes.iter().all(|(selectors, bytes)| *selectors <= MAX_SELECTORS && *bytes <= MAX_BYTES) {
             break;
         }
         count *= 2;
     }
     let mut parts: Vec<Vec<Hook>> = (0..count).map(|_| Vec::new()).collect();
     for hook in hooks {
-        let at = place(&hook, count);
+        let at = place(&hook.id, count);
         if let Some(part) = parts.get_mut(at) {
             part.push(hook);
         }
     }
     parts
+}
+
+/// What to say if the largest configuration is too large to be changed: the old and the new state together
+/// no longer fit into etcd.
+fn crowded(bytes: usize) -> Option<Problem> {
+    let message = format!(
+        "the namespace selectors of all bindings together do not fit into {MAX_CONFIGURATIONS} webhook configurations; let bindings differ in the values of one label"
+    );
+    (bytes > 2 * MAX_BYTES).then(|| Problem { bindings: Vec::new(), reason: "TooManySelectors", message })
+}
+
+/// The bytes of a hook's webhooks of both kinds; either kind has fewer.
+fn bytes(hook: &Hook, emit: &EmitOptions) -> usize {
+    let written = serde_json::to_string(&(mutate(hook, emit), validate(hook, emit)));
+    written.map_or(0, |text| text.len())
 }
 
 fn mutate(hook: &Hook, emit: &EmitOptions) -> MutatingWebhook {
@@ -304,139 +327,168 @@ fn own_validating(options: &EmitOptions) -> ValidatingWebhook {
 /// hook combines several selectors, a namespace may leave one of them and be selected by another, so there
 /// the webhook judges every change to a label that they use.
 fn leaving(hook: &Hook, options: &EmitOptions) -> ValidatingWebhook {
-    let labels = |of: &str| format!("{of}.metadata.?labels.orValue({{}})");
-    let selects = |of: &str| selector::cel(&hook.namespaces, &labels(of));
-    let expression = if hook.of == 1 {
-        format!("({}) && !({})", selects("oldObject"), selects("object"))
-    } else {
-        let of = |of: &str, key: &str| format!("{of}.metadata.?labels[?{}]", selector::cel_string(key));
-        let keys: BTreeSet<&str> =
-            hook.namespaces.match_expressions.iter().map(|term| term.key.as_str()).collect();
-        let changes: Vec<String> =
-            keys.iter().map(|key| format!("{} != {}", of("oldObject", key), of("object", key))).collect();
-        format!("({}) && ({})", selects("oldObject"), changes.join(" || "))
-    };
+    let condition = MatchCondition { name: "leaves".to_owned(), expression: left(hook) };
     ValidatingWebhook {
         name: format!("namespaces-{}.bailiwick.dev", hook.id),
         rules: hooks::with_operations(hooks::namespace_rules().into_iter().collect()),
-        match_conditions: Some(vec![MatchCondition { name: "leaves".to_owned(), expression }]),
+        match_conditions: Some(vec![condition]),
         ..own_validating(options)
     }
 }
 
+/// The condition of [`leaving`].
+fn left(hook: &Hook) -> String {
+    match hook.extent {
+        Extent::One => {
+            format!("({}) && !({})", was_selected(&hook.namespaces), selected(&hook.namespaces, "object"))
+        }
+        Extent::Shared => {
+            format!("({}) && ({})", was_selected(&hook.namespaces), changed(&hook.namespaces))
+        }
+    }
+}
+
+fn was_selected(namespaces: &LabelSelector) -> String {
+    selected(namespaces, "oldObject")
+}
+
+fn selected(namespaces: &LabelSelector, of: &str) -> String {
+    selector::cel(namespaces, &format!("{of}.metadata.?labels.orValue({{}})"))
+}
+
+/// Whether one of the labels changes that the selector uses.
+fn changed(namespaces: &LabelSelector) -> String {
+    let of = |of: &str, key: &str| format!("{of}.metadata.?labels[?{}]", selector::cel_string(key));
+    let keys: BTreeSet<&str> = namespaces.match_expressions.iter().map(|term| term.key.as_str()).collect();
+    let changes: Vec<String> =
+        keys.iter().map(|key| format!("{} != {}", of("oldObject", key), of("object", key))).collect();
+    changes.join(" || ")
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::Value;
+
     use super::*;
-    use crate::reach::labels::Labels;
-
-    fn term(key: &str, operator: LabelOperator, values: &[&str]) -> LabelRequirement {
-        LabelRequirement {
-            key: key.to_owned(),
-            operator,
-            values: values.iter().map(|one| (*one).to_owned()).collect(),
-        }
-    }
-
-    /// All labels over two keys, each absent or with one of a few values.
-    fn everything() -> Vec<BTreeMap<String, String>> {
-        let values = [None, Some("1"), Some("2"), Some("3")];
-        let both = values.iter().flat_map(|a| values.iter().map(move |b| [("a", *a), ("b", *b)]));
-        let set = |pair: [(&str, Option<&str>); 2]| {
-            pair.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned()))).collect()
-        };
-        both.map(set).collect()
-    }
-
-    #[test]
-    fn selectors_that_are_one_select_what_each_of_them_selected_and_nothing_else() {
-        let terms = [
-            term("a", LabelOperator::In, &["1"]),
-            term("a", LabelOperator::In, &["2", "3"]),
-            term("a", LabelOperator::NotIn, &["1"]),
-            term("a", LabelOperator::Exists, &[]),
-            term("b", LabelOperator::In, &["1"]),
-            term("b", LabelOperator::In, &["2"]),
-            term("b", LabelOperator::DoesNotExist, &[]),
-        ];
-        let chosen = |of: usize| -> LabelSelector {
-            let some = terms.iter().enumerate().filter(|(at, _)| (of >> at) & 1 == 1);
-            let match_expressions = some.map(|(_, term)| term.clone()).collect();
-            LabelSelector { match_expressions, ..LabelSelector::default() }
-        };
-        let mut all: Vec<LabelSelector> = (0..1 << terms.len()).map(chosen).collect();
-        all.push(LabelSelector {
-            match_labels: [("a".to_owned(), "3".to_owned())].into(),
-            match_expressions: vec![term("b", LabelOperator::In, &["3"])],
-        });
-        let matches = |selector: &LabelSelector, labels: &BTreeMap<String, String>| {
-            Labels::all_of([selector]).is_some_and(|selected| selected.matches(labels))
-        };
-        // Windows over the list give sets of selectors of all kinds.
-        let mut fewer = 0;
-        for of in [2, 5, 9, all.len()] {
-            for some in all.windows(of) {
-                let united = unite(some.to_vec());
-                let parts: BTreeSet<&LabelSelector> = united.values().flatten().collect();
-                assert_eq!(parts, some.iter().collect(), "each is in one of them");
-                fewer += some.len() - united.len();
-                let united: Vec<LabelSelector> = united.into_keys().map(selecting).collect();
-                for labels in everything() {
-                    let each = some.iter().any(|selector| matches(selector, &labels));
-                    assert_eq!(united.iter().any(|one| matches(one, &labels)), each, "{labels:?} {some:?}");
-                }
-            }
-        }
-        assert!(fewer > 100, "{fewer}");
-        let teams = (0..1000).map(|team| LabelSelector {
-            match_labels: [("zone".to_owned(), "a".to_owned()), ("team".to_owned(), format!("t{team}"))]
-                .into(),
-            ..LabelSelector::default()
-        });
-        assert_eq!(unite(teams.collect()).len(), 1);
-    }
 
     /// A certificate authority's PEM has some seven hundred bytes, and there are two during a rotation.
-    const AUTHORITIES: usize = 1_500;
+    const PEM_BYTES: usize = 1_500;
     /// etcd accepts 1.5 MiB, the old state is briefly stored next to the new one, and the API server records
     /// field managers.
     const MOST_BYTES: usize = 512 << 10;
+
+    fn one_of(key: &str, values: impl IntoIterator<Item = String>) -> LabelSelector {
+        let values = values.into_iter().collect();
+        let term = LabelRequirement { key: key.to_owned(), operator: LabelOperator::In, values };
+        LabelSelector { match_expressions: vec![term], ..LabelSelector::default() }
+    }
+
+    /// The configurations for these selectors, each of which asks for the same.
+    fn emitted(selectors: impl IntoIterator<Item = LabelSelector>) -> Objects {
+        let connect = hooks::rule("", "v1", &["pods/exec"], &["CONNECT"]);
+        let mutated = BTreeSet::from([hooks::rule("", "v1", &["pods"], &["CREATE"])]);
+        let validated: BTreeSet<_> = hooks::pod_rules().into_iter().chain([connect]).collect();
+        let asked = selectors.into_iter().map(|one| (one, (mutated.clone(), validated.clone())));
+        let emit = EmitOptions { ca_bundle: Some(vec![b'x'; PEM_BYTES]), ..EmitOptions::default() };
+        configurations(asked.collect(), &emit).unwrap()
+    }
+
+    /// All webhooks by name, after a look at what the API server and etcd accept.
+    fn accepted(out: &Objects) -> BTreeMap<String, Value> {
+        assert!(out.problems.is_empty(), "{:?}", out.problems);
+        let mut all = BTreeMap::new();
+        for object in &out.objects {
+            let bytes = object.json.to_string().len();
+            assert!(bytes < MOST_BYTES, "{} {} has {bytes} bytes", object.kind, object.name);
+            for hook in object.json["webhooks"].as_array().unwrap() {
+                for condition in hook["matchConditions"].as_array().into_iter().flatten() {
+                    let length = condition["expression"].as_str().unwrap().chars().count();
+                    assert!(length <= 100_000, "{length} characters");
+                }
+                let name = hook["name"].as_str().unwrap().to_owned();
+                assert!(all.insert(name.clone(), hook.clone()).is_none(), "{name} twice");
+            }
+        }
+        all
+    }
 
     #[test]
     fn a_thousand_bindings_fit_into_configurations_that_are_stored() {
         let own = |labels: [(String, String); 1]| LabelSelector {
             match_labels: labels.into(),
-            match_expressions: vec![term("zone", LabelOperator::In, &["agents"])],
+            ..one_of("zone", ["agents".to_owned()])
         };
         let teams = (0..500).map(|one| own([("team".to_owned(), format!("t{one}"))]));
         // These have no label in common.
         let others = (0..500).map(|one| own([(format!("own-{one}"), "yes".to_owned())]));
-        let connect = hooks::rule("", "v1", &["pods/exec"], &["CONNECT"]);
-        let mutated = BTreeSet::from([hooks::rule("", "v1", &["pods"], &["CREATE"])]);
-        let validated: BTreeSet<_> = hooks::pod_rules().into_iter().chain([connect]).collect();
-        let asked = teams.chain(others).map(|one| (one, (mutated.clone(), validated.clone())));
-        let emit = EmitOptions { ca_bundle: Some(vec![b'x'; AUTHORITIES]), ..EmitOptions::default() };
-        let out = configurations(asked.collect(), &emit).unwrap();
-        assert!(out.problems.is_empty() && out.objects.len() > 2, "{}", out.objects.len());
-        let mut names = Vec::new();
-        let mut of_teams = 0;
-        for object in &out.objects {
-            let bytes = object.json.to_string().len();
-            assert!(bytes < MOST_BYTES, "{} {} has {bytes} bytes", object.kind, object.name);
-            for hook in object.json["webhooks"].as_array().unwrap() {
-                names.push(hook["name"].as_str().unwrap().to_owned());
-                of_teams += usize::from(hook["namespaceSelector"].to_string().contains("\"t499\""));
-            }
-        }
+        let out = emitted(teams.chain(others));
+        assert!(out.objects.len() > 2, "{}", out.objects.len());
+        let hooks = accepted(&out);
+        let teams = |hook: &&Value| hook["namespaceSelector"].to_string().contains("\"t499\"");
         // Once each: 500 and the one for all teams, and two for our own kinds.
         for (start, count) in [("mutate-", 502), ("validate-", 502), ("connect-", 501), ("namespaces-", 501)]
         {
-            let of: BTreeSet<&String> = names.iter().filter(|name| name.starts_with(start)).collect();
-            assert_eq!(of.len(), count, "{start}");
+            assert_eq!(hooks.keys().filter(|name| name.starts_with(start)).count(), count, "{start}");
         }
-        assert_eq!(names.len(), 2 * 502 + 2 * 501);
         assert_eq!(
-            of_teams, 3,
+            hooks.values().filter(teams).count(),
+            3,
             "one mutates, one validates and one is about connections, for all five hundred"
         );
+    }
+
+    /// Which names the webhooks that mutate select, by the webhook.
+    fn selected_names(hooks: &BTreeMap<String, Value>) -> BTreeMap<&String, BTreeSet<String>> {
+        let mutating = hooks.iter().filter(|(name, _)| name.starts_with("mutate-"));
+        let values = |hook: &Value| -> BTreeSet<String> {
+            let values = &hook["namespaceSelector"]["matchExpressions"][0]["values"];
+            serde_json::from_value(values.clone()).unwrap_or_default()
+        };
+        mutating.map(|(name, hook)| (name, values(hook))).collect()
+    }
+
+    #[test]
+    fn names_beyond_what_one_condition_may_list_are_split_and_each_is_selected_once() {
+        let name = |at: usize| format!("{at:0>63}");
+        // As many bindings, or one that lists them all.
+        let many = emitted((0..5_000).map(|at| one_of("team", [name(at)])));
+        let alone = emitted([one_of("team", (0..5_000).map(name))]);
+        for out in [&many, &alone] {
+            let hooks = accepted(out);
+            let parts = selected_names(&hooks);
+            assert!(parts.len() > 10, "{}", parts.len());
+            assert_eq!(parts.values().map(BTreeSet::len).sum::<usize>(), 5_000);
+            assert_eq!(parts.values().flatten().collect::<BTreeSet<_>>().len(), 5_000);
+            let leaves = hooks.iter().filter(|(name, _)| name.starts_with("namespaces-"));
+            for (_, hook) in leaves.filter(|(name, _)| *name != "validate-own.bailiwick.dev") {
+                let condition = hook["matchConditions"][0]["expression"].as_str().unwrap();
+                assert!(
+                    condition.ends_with(
+                        "(oldObject.metadata.?labels[?'team'] != object.metadata.?labels[?'team'])"
+                    )
+                );
+            }
+        }
+        // One more changes one part.
+        let more = accepted(&emitted((0..=5_000).map(|at| one_of("team", [name(at)]))));
+        let before = accepted(&many);
+        let (more, before) = (selected_names(&more), selected_names(&before));
+        let changed = more.iter().filter(|(name, values)| before.get(*name) != Some(values));
+        assert_eq!(changed.count(), 1);
+    }
+
+    #[test]
+    fn what_is_short_enough_stays_one() {
+        let out = emitted((0..400).map(|at| one_of("team", [format!("{at:0>63}")])));
+        assert_eq!(selected_names(&accepted(&out)).len(), 2, "and the one for our own kinds");
+    }
+
+    #[test]
+    fn more_than_fits_at_all_is_said() {
+        assert_eq!(crowded(2 * MAX_BYTES), None);
+        let problem = crowded(2 * MAX_BYTES + 1).expect("a problem");
+        assert!(problem.bindings.is_empty() && problem.reason == "TooManySelectors", "{problem:?}");
     }
 }

@@ -22,6 +22,7 @@ mod calls;
 mod cell;
 mod cluster;
 mod cluster_hooks;
+mod cluster_selectors;
 mod floor;
 mod manifest;
 mod namespace;
@@ -37,7 +38,7 @@ mod webhooks;
 
 pub use artifact::{Artifact, Artifacts, FieldRef, Target};
 pub use cluster::{
-    BINDINGS, CELLS, ClusterOptions, EXCEPTIONS, Left, NAMESPACES, Object, Objects, PACKS, objects,
+    BINDINGS, CELLS, ClusterOptions, EXCEPTIONS, EXTENDED, Left, NAMESPACES, Object, Objects, PACKS, objects,
 };
 pub use cluster_hooks::{MAX_SELECTORS, configuration_name, webhooks};
 pub use nsjail::NSJAIL_VERSION;

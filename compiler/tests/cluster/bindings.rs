@@ -70,6 +70,23 @@ fn narrowing_leaves_out_and_never_adds() {
 }
 
 #[test]
+fn a_selector_too_long_for_the_api_servers_conditions_is_refused_and_what_was_in_force_stays() {
+    let mut cluster = Cluster::with(&[pack("a", "1.0.0", "x", &[443])]);
+    let teams = |count: usize| {
+        let values: Vec<String> = (0..count).map(|at| format!("{at:0>63}")).collect();
+        let term = json!({ "key": "team", "operator": "In", "values": values });
+        json!({ "pack": { "name": "a", "version": "1.0.0" }, "narrowTo": { "namespaces": { "matchExpressions": [term] } } })
+    };
+    cluster.bind("teams", teams(500));
+    assert_eq!(cluster.update()["teams"].reason, Reason::Compiled);
+    cluster.bind("teams", teams(700));
+    let verdict = &cluster.update()["teams"];
+    assert_eq!(verdict.reason, Reason::BadSelector);
+    assert!(verdict.message.contains("select by a label that they have in common"), "{}", verdict.message);
+    assert!(verdict.in_force.is_some(), "the shorter one stays");
+}
+
+#[test]
 fn a_ceiling_is_not_bound() {
     let mut ceiling = pack("a", "1.0.0", "x", &[443]);
     ceiling["spec"].as_object_mut().expect("a spec").remove("subjects");

@@ -256,9 +256,35 @@ fn the_floor_keeps_packs(stage: &Stage, mallory: &str, alice: &str) -> Result<()
     assert!(taken, "what changes nothing needs no verb: {said}");
     let (taken, said) = delete("base-9.0.0", mallory);
     assert!(taken, "nobody takes it: {said}");
+    nobody_publishes_what_is_taken_at_once(stage, mallory, alice);
     let policy = stage.objects()?.into_iter().filter(|one| one.name == "bailiwick-packs");
     stage.take(&policy.collect::<Vec<_>>())?;
     stage.until("without the policy it is gone", || Ok(delete("base-1.0.0", mallory).0))
+}
+
+/// While the webhook is down: `walled` extends `base` by `^1` and is bound, so a version that it would take is
+/// published only by a user who may widen `walled`.
+fn nobody_publishes_what_is_taken_at_once(stage: &Stage, mallory: &str, alice: &str) {
+    let publish = |version: &str, user: &str| {
+        let pack = json!({
+            "apiVersion": "bailiwick.dev/v1alpha1", "kind": "PolicyPack", "metadata": { "name": format!("base-{version}") },
+            "spec": { "pack": "base", "version": version },
+        });
+        stage.try_kubectl(&["create", "--dry-run=server", "-f", "-", user], &pack.to_string())
+    };
+    // The last is no version to the API server, whose numbers end at 64 bits.
+    for version in ["1.0.1", "1.1.0", "1.99.0", "1.1.0-99999999999999999999"] {
+        let (taken, said) = publish(version, mallory);
+        let floor =
+            said.contains("ValidatingAdmissionPolicy") && said.contains("would take this version of base");
+        assert!(!taken && floor && said.contains("policypacks.bailiwick.dev/walled"), "{version}: {said}");
+        let (taken, said) = publish(version, alice);
+        assert!(taken, "{version}, with the verb: {said}");
+    }
+    for version in ["0.9.0", "1.0.0-rc1", "1.1.0-rc1", "2.0.0"] {
+        let (taken, said) = publish(version, mallory);
+        assert!(taken, "nobody takes {version}: {said}");
+    }
 }
 
 const BINDINGS: &str = "/apis/bailiwick.dev/v1alpha1/policybindings";

@@ -19,7 +19,7 @@
 //! configurations without a record and completes it. A configuration that never existed is never taken for
 //! deleted.
 
-use bailiwick_compiler::emit::{BINDINGS, EXCEPTIONS, NAMESPACES, PACKS, configuration_name};
+use bailiwick_compiler::emit::{BINDINGS, EXCEPTIONS, EXTENDED, NAMESPACES, PACKS, configuration_name};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -248,7 +248,8 @@ pub fn record(
 #[must_use]
 pub fn is_withdrawn(key: &Key) -> bool {
     let kind = matches!(key.kind, Kind::ValidatingAdmissionPolicy | Kind::ValidatingAdmissionPolicyBinding);
-    let keeps = [BINDINGS, EXCEPTIONS, NAMESPACES, PACKS].iter().any(|own| key.name.starts_with(own));
+    let keeps =
+        [BINDINGS, EXCEPTIONS, EXTENDED, NAMESPACES, PACKS].iter().any(|own| key.name.starts_with(own));
     kind && !keeps
 }
 
@@ -360,6 +361,7 @@ mod tests {
             (Kind::ValidatingAdmissionPolicy, "bailiwick-bindings", false),
             (Kind::ValidatingAdmissionPolicy, "bailiwick-exceptions", false),
             (Kind::ValidatingAdmissionPolicy, "bailiwick-packs", false),
+            (Kind::ValidatingAdmissionPolicy, "bailiwick-extended-0123", false),
             (Kind::ValidatingAdmissionPolicyBinding, "bailiwick-namespaces-0123", false),
             (Kind::NetworkPolicy, "bailiwick-cells-0123", false),
         ] {

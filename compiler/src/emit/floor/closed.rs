@@ -152,13 +152,39 @@ fn validation(expression: String, message: String) -> Validation {
     }
 }
 
-/// The cell of the pod, by the bindings that select it; empty if there is none.
+/// The cell of the pod, by the bindings that select it; empty if there is none. A table and not a condition
+/// within a condition: the API server's parser accepts no more than some 120 of those
+/// (<https://github.com/google/cel-go/blob/master/parser/parser.go>, recursion depth 250).
 fn own(cells: &[(String, Vec<usize>)], bindings: usize) -> String {
-    let exactly = |members: &[usize]| -> String {
-        let word = |at: usize| if members.contains(&at) { "true" } else { "false" };
-        format!("variables.selects == [{}]", (0..bindings).map(word).collect::<Vec<_>>().join(", "))
+    let word = |members: &[usize]| -> String {
+        (0..bindings).map(|at| if members.contains(&at) { '1' } else { '0' }).collect()
     };
-    cells.iter().rev().fold("''".to_owned(), |rest, (name, members)| {
-        format!("{} ? {} : ({rest})", exactly(members), selector::cel_string(name))
-    })
+    let rows =
+        cells.iter().map(|(name, members)| format!("'{}': {}", word(members), selector::cel_string(name)));
+    let table = rows.collect::<Vec<_>>().join(", ");
+    format!("{{{table}}}[?variables.selects.map(s, s ? '1' : '0').join()].orValue('')")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_cells_as_there_may_be_do_not_nest() {
+        let members = |at: usize| (0..9).filter(|bit| (at >> bit) & 1 == 1).collect();
+        let cells: Vec<_> =
+            (1..=crate::cluster::MAX_CELLS).map(|at| (format!("cell{at}"), members(at))).collect();
+        let expression = own(&cells, 9);
+        let mut depth = 0_usize;
+        let deepest = expression.chars().map(|c| {
+            match c {
+                '(' | '[' | '{' => depth += 1,
+                ')' | ']' | '}' => depth -= 1,
+                _ => {}
+            }
+            depth
+        });
+        assert!(deepest.max() < Some(10), "the API server's parser goes 250 deep");
+        assert!(expression.len() < 100_000 && expression.contains("'110000000': 'cell3'"), "{expression}");
+    }
 }
