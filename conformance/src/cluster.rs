@@ -16,6 +16,16 @@ use crate::patience::until;
 /// them first.
 const STARTS: usize = 3;
 
+/// Label of what tests make in a cluster that they share: no test deletes anything else there.
+pub const MADE: &str = "conformance.bailiwick.dev/made";
+
+/// Environment variable that names the API server (`https://HOST:PORT`) of a borrowed cluster in which tests may
+/// run an operator of their own.
+pub const LENT: &str = "BAILIWICK_LENT_CLUSTER";
+
+/// Where Bailiwick is installed, and where the tests install it.
+const SYSTEM: &str = "bailiwick-system";
+
 /// A running API server and its connection details.
 #[derive(Debug)]
 pub struct Cluster {
@@ -34,10 +44,48 @@ impl Cluster {
     /// not come up; the message says what to do.
     pub fn start() -> Result<Self> {
         let start = || Self::run("start.sh", "set KUBECONFIG to use another cluster");
-        Self::borrowed_or(std::env::var_os("KUBECONFIG"), start)
+        let cluster = Self::borrowed_or(std::env::var_os("KUBECONFIG"), start)?;
+        if cluster.is_borrowed() {
+            cluster.is_free()?;
+        }
+        Ok(cluster)
     }
 
-    /// Starts a cluster, whatever `KUBECONFIG` names: for tests that look at everything in it.
+    /// As [`Cluster::start`], for tests whose operator writes and deletes wherever packs are bound: a borrowed
+    /// cluster must be lent for that by its owner, who names its API server in [`LENT`].
+    ///
+    /// # Errors
+    /// As for [`Cluster::start`]; the cluster is borrowed and not lent.
+    pub fn start_lent() -> Result<Self> {
+        let cluster = Self::start()?;
+        if cluster.is_borrowed() {
+            let path = "jsonpath={.clusters[0].cluster.server}";
+            let server = cluster.kubectl(["config", "view", "--minify", "-o", path], "")?;
+            lent(std::env::var(LENT).ok().as_deref(), server.trim())?;
+        }
+        Ok(cluster)
+    }
+
+    /// Whether tests may install Bailiwick here: nobody else has.
+    ///
+    /// # Errors
+    /// Somebody has, or kubectl failed.
+    pub fn is_free(&self) -> Result<()> {
+        let labels = format!("!{MADE}");
+        let of = |kind: &str| {
+            self.kubectl(["get", kind, "--selector", &labels, "--output", "name", "--ignore-not-found"], "")
+        };
+        let found = [of("namespaces")?, of("customresourcedefinitions")?].concat();
+        let taken = |line: &&str| *line == format!("namespace/{SYSTEM}") || line.ends_with(".bailiwick.dev");
+        if let Some(line) = found.lines().find(taken) {
+            bail!(
+                "the cluster of KUBECONFIG has {line}, which no test made: Bailiwick is installed there, and tests would replace it. Name another cluster, or leave KUBECONFIG unset"
+            );
+        }
+        Ok(())
+    }
+
+    /// Starts a cluster, whatever `KUBECONFIG` names: for tests and measurements over everything in it.
     ///
     /// # Errors
     /// As for [`Cluster::start`].
@@ -174,6 +222,14 @@ impl Cluster {
         })
     }
 
+    /// kubectl for this cluster, for what runs beside a test.
+    #[must_use]
+    pub fn kubectl_command(&self) -> Command {
+        let mut command = Command::new(&self.kubectl);
+        command.env("KUBECONFIG", &self.kubeconfig);
+        command
+    }
+
     /// Runs kubectl and returns whatever it printed, however it ended.
     ///
     /// # Errors
@@ -183,8 +239,8 @@ impl Cluster {
         args: I,
         stdin: &str,
     ) -> Result<Output> {
-        let mut child = Command::new(&self.kubectl)
-            .env("KUBECONFIG", &self.kubeconfig)
+        let mut child = self
+            .kubectl_command()
             .args(args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -232,6 +288,16 @@ fn chosen(kubeconfig: Option<OsString>) -> Option<PathBuf> {
     kubeconfig.filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
+/// Whether the owner of a borrowed cluster lent this very one.
+fn lent(named: Option<&str>, server: &str) -> Result<()> {
+    if named == Some(server) {
+        return Ok(());
+    }
+    bail!(
+        "KUBECONFIG names the cluster at {server}, in which these tests would run an operator. To allow that, set {LENT}={server}; to have a cluster started instead, leave KUBECONFIG unset"
+    )
+}
+
 /// A number that no other call in this process gets.
 fn unique() -> usize {
     static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
@@ -241,6 +307,16 @@ fn unique() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_borrowed_cluster_is_lent_by_its_own_address_only() {
+        let server = "https://192.0.2.1:6443";
+        assert!(lent(Some(server), server).is_ok());
+        for other in [None, Some(""), Some("1"), Some("https://192.0.2.2:6443")] {
+            let error = lent(other, server).unwrap_err().to_string();
+            assert!(error.contains(&format!("{LENT}={server}")), "{error}");
+        }
+    }
 
     #[test]
     fn an_empty_kubeconfig_is_nobodys_cluster() {

@@ -1,7 +1,7 @@
 //! The chart on a real API server, without a node: every object is accepted, the pods pass the Pod Security
 //! level of their namespaces, foreign pods do not get into ours, and nothing is left after the uninstall.
 
-use bailiwick_conformance::cluster::Cluster;
+use bailiwick_conformance::cluster::{Cluster, MADE};
 use bailiwick_conformance::guest::{everything, nothing_is_left};
 use bailiwick_conformance::patience::until_ok;
 use serde_json::{Value, json};
@@ -22,9 +22,10 @@ fn the_api_server_takes_the_chart_and_nothing_is_left_of_it() {
         return;
     }
     let before = everything(&cluster).expect("a list");
-    let labels = json!({ "pod-security.kubernetes.io/enforce": "restricted" });
+    let labels = json!({ "pod-security.kubernetes.io/enforce": "restricted", MADE: "chart" });
     let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE, "labels": labels } });
-    cluster.kubectl(["apply", "-f", "-"], &namespace.to_string()).expect("a namespace");
+    // Not applied: one that exists is somebody's, and is deleted in the end.
+    cluster.kubectl(["create", "-f", "-"], &namespace.to_string()).expect("a namespace");
     let install = |verb: &str| {
         let chart = Helm::chart();
         let mut args: Vec<String> =

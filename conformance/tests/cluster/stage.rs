@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::{Context, Result, bail};
 use bailiwick_compiler::cluster::{Binding, Cells, ClusterPacks, InForce, NamespaceLabels, cells};
 use bailiwick_compiler::emit::{ClusterOptions, Object, WebhookClient, objects, webhooks};
-use bailiwick_conformance::cluster::Cluster;
+use bailiwick_conformance::cluster::{Cluster, MADE};
 use bailiwick_conformance::guest::Guest;
 use bailiwick_conformance::patience;
 use bailiwick_conformance::programs::Webhook;
@@ -59,7 +59,8 @@ impl Stage {
         })?;
         stage.apply("{apiVersion: v1, kind: Namespace, metadata: {name: agents, labels: {bailiwick.dev/zone: agents}}}")?;
         stage.apply("{apiVersion: v1, kind: Namespace, metadata: {name: web}}")?;
-        stage.apply("{apiVersion: v1, kind: Namespace, metadata: {name: bailiwick-system}}")?;
+        let system = json!({ "name": "bailiwick-system", "labels": { MADE: "test" } });
+        stage.apply(&json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": system }).to_string())?;
         stage.cluster.await_namespace("agents")?;
         Ok(Some(stage))
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use bailiwick_compiler::yaml::{Limits, SourceMap};
-use bailiwick_conformance::cluster::Cluster;
+use bailiwick_conformance::cluster::{Cluster, MADE};
 use bailiwick_conformance::guest::Guest;
 use bailiwick_conformance::patience::until;
 use serde_json::Value;
@@ -112,7 +112,9 @@ fn served(cluster: &Cluster) -> Result<()> {
 fn the_api_server_takes_the_crds_and_prunes_no_field_of_any_example() -> Result<()> {
     let Some((cluster, guest)) = cluster_with_kinds()? else { return Ok(()) };
     for name in ["agents-pool", "bailiwick-system"] {
-        let namespace = format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}}}}}");
+        let namespace = format!(
+            "{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}, labels: {{{MADE}: test}}}}}}"
+        );
         guest.bring(&["create"], &namespace)?;
     }
     let (mut packs, mut tests, mut bound) = (0, 0, 0);

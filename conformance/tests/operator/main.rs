@@ -2,6 +2,7 @@
 //! when things break.
 
 mod arming;
+mod borrowed;
 mod certificates;
 mod enforced;
 mod faults;
@@ -9,5 +10,6 @@ mod lease;
 mod load;
 mod packs;
 mod pools;
+mod split;
 mod stage;
 mod webhooks;

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use bailiwick_conformance::api::{Api, path};
-use bailiwick_conformance::cluster::Cluster;
+use bailiwick_conformance::cluster::{Cluster, MADE};
 use bailiwick_conformance::programs::{self, Running};
 use bailiwick_conformance::{http, patience};
 use serde_json::{Value, json};
@@ -54,9 +54,10 @@ fn root() -> PathBuf {
 
 /// The first turn that is free, and on which server.
 fn turn() -> (usize, MutexGuard<'static, ()>) {
-    // Another test may take longer than anything else that is waited for. A cluster that is given counts as
+    // Another test may take longer than anything else that is waited for. A cluster that is lent counts as
     // one.
-    let servers = if std::env::var_os("KUBECONFIG").is_some() { 1 } else { SERVERS };
+    let given = std::env::var_os("KUBECONFIG").is_some_and(|path| !path.is_empty());
+    let servers = if given { 1 } else { SERVERS };
     loop {
         for (at, turn) in TURNS.iter().take(servers).enumerate() {
             match turn.try_lock() {
@@ -75,7 +76,7 @@ fn server(at: usize) -> Arc<Server> {
     if let Some(running) = &*server {
         return Arc::clone(running);
     }
-    let cluster = Cluster::start().and_then(Cluster::for_the_process).expect("an API server");
+    let cluster = Cluster::start_lent().and_then(Cluster::for_the_process).expect("an API server");
     let mut kinds = Vec::new();
     for entry in std::fs::read_dir(root().join("crds")).expect("crds") {
         let path = entry.expect("an entry").path();
@@ -85,11 +86,14 @@ fn server(at: usize) -> Arc<Server> {
     }
     let kinds = kinds.join("\n---\n");
     cluster.kubectl(["apply", "--server-side", "-f", "-"], &kinds).expect("the kinds");
+    let made = format!("{MADE}=kinds");
+    cluster.kubectl(["label", "-f", "-", "--overwrite", &made], &kinds).expect("labels");
     cluster
         .kubectl(["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"], "")
         .expect("the kinds are served");
     let api = cluster.api().expect("a way to the API server");
-    api.apply(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {SYSTEM}}}}}"))
+    let system = json!({ "name": SYSTEM, "labels": { MADE: "system" } });
+    api.apply(&json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": system }).to_string())
         .expect("a namespace");
     let running = Arc::new(Server { api, cluster });
     *server = Some(Arc::clone(&running));
@@ -105,9 +109,11 @@ impl Stage {
         stage
     }
 
-    /// Removes whatever an earlier test left, and gives the lease back.
-    fn clear(&self) {
+    /// Removes whatever an earlier test or its operator left, and gives the lease back. Nothing else goes: the
+    /// cluster may be a borrowed one.
+    pub(crate) fn clear(&self) {
         let ours = format!("bailiwick.dev/operator={SYSTEM}");
+        let made = format!("{MADE}=test");
         // First the objects that would call a webhook that is gone.
         let labelled = [
             "mutatingwebhookconfigurations",
@@ -119,9 +125,9 @@ impl Stage {
         let kinds = ["sandboxpools", "policyexceptions", "policybindings", "policypacks"];
         let rest = ["networkpolicies", "deployments", "configmaps", "secrets"];
         let all = labelled.iter().map(|kind| (*kind, ours.as_str()));
-        let all = all.chain(kinds.iter().map(|kind| (*kind, "")));
+        let all = all.chain(kinds.iter().map(|kind| (*kind, made.as_str())));
         let all = all.chain(rest.iter().map(|kind| (*kind, ours.as_str())));
-        for (kind, labels) in all.chain([("namespaces", "bailiwick.dev/zone")]) {
+        for (kind, labels) in all.chain([("namespaces", made.as_str())]) {
             // One of our kinds may be established but not served yet.
             until(&format!("no {kind} are left"), || self.api().clear(kind, labels).ok());
         }
@@ -146,8 +152,16 @@ impl Stage {
         self.server.cluster.kubectl(args, "").unwrap_or_else(|error| panic!("{args:?}: {error:#}"))
     }
 
+    pub(crate) fn cluster(&self) -> &Cluster {
+        &self.server.cluster
+    }
+
+    /// Applies an object, which goes when the next test begins.
     pub(crate) fn apply(&self, manifest: &str) {
-        self.api().apply(manifest).unwrap_or_else(|error| panic!("{manifest}: {error:#}"));
+        let mut object: Value = serde_saphyr::from_str(manifest).expect("YAML");
+        object["metadata"]["labels"][MADE] = "test".into();
+        let applied = self.api().apply(&object.to_string());
+        applied.unwrap_or_else(|error| panic!("{manifest}: {error:#}"));
     }
 
     /// Changes something that every operator sees and that nothing depends on.

@@ -41,7 +41,7 @@ const COLD_POLL: Duration = Duration::from_millis(100);
 /// The bench `operator`.
 pub(crate) fn run() -> Result<Report> {
     let mut report = Report::new("operator");
-    let cluster = Cluster::start()?;
+    let cluster = Cluster::start_own()?;
     prepare(&cluster)?;
     let operator = start(&cluster)?;
     eprintln!("operator: {ROUNDS} packs, one after the other");
