@@ -30,11 +30,55 @@ fn the_kinds_are_those_of_the_crate() {
     assert_eq!(there, KINDS.map(str::to_owned).into());
 }
 
+/// The oldest version of Kubernetes that the chart accepts.
+fn oldest_minor() -> u32 {
+    let text = std::fs::read_to_string(Helm::chart().join("Chart.yaml")).expect("Chart.yaml");
+    let chart: Value = serde_saphyr::from_str(&text).expect("YAML");
+    let accepted = chart["kubeVersion"].as_str().expect("a version").to_owned();
+    let minor = accepted.strip_prefix(">=1.").and_then(|rest| rest.strip_suffix(".0-0"));
+    minor.and_then(|minor| minor.parse().ok()).unwrap_or_else(|| panic!("{accepted}"))
+}
+
+#[test]
+fn everything_that_names_a_version_of_kubernetes_names_the_same() {
+    let (oldest, root) = (oldest_minor(), Helm::chart().join("../.."));
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).expect(path);
+    for page in ["docs/guide/cluster.md", "charts/bailiwick/README.md"] {
+        assert!(read(page).contains(&format!("Kubernetes 1.{oldest} or newer")), "{page}");
+    }
+    // What is tested is what the test cluster is, and no older than what is accepted.
+    let go = read("conformance/cluster/go.mod");
+    let tested =
+        go.lines().find_map(|line| line.trim().strip_prefix("k8s.io/kubernetes v1.")).expect("go.mod");
+    let tested: u32 = tested.split('.').next().and_then(|minor| minor.parse().ok()).expect("a version");
+    assert!(tested >= oldest);
+    assert!(read("docs/guide/cluster.md").contains(&format!("(tested with 1.{tested})")));
+    // Pods of pools are judged by this version; an older server takes it for its own.
+    let pools = read("charts/bailiwick/templates/pools.yaml");
+    assert!(pools.contains(&format!("pod-security.kubernetes.io/enforce-version: v1.{oldest}\n")), "{pools}");
+}
+
+/// Helm refuses the chart for a cluster that is too old.
+fn old_clusters_are_refused(helm: &Helm, chart: &str) {
+    let images = images();
+    let render = |version: u32| {
+        let version = format!("1.{version}.0");
+        let fixed = ["template", "bailiwick", chart, "-n", "bailiwick-system", "--kube-version", &version];
+        let images: Vec<&str> = images.iter().map(String::as_str).collect();
+        helm.run(None, &[&fixed[..], &images].concat())
+    };
+    let accepted = render(oldest_minor());
+    assert!(accepted.status.success(), "{}", said(&accepted));
+    let refused = render(oldest_minor() - 1);
+    assert!(!refused.status.success() && said(&refused).contains("kubeVersion"), "{}", said(&refused));
+}
+
 #[test]
 fn helm_renders_what_was_meant() {
     let Some(helm) = Helm::new() else { return };
     let chart = Helm::chart();
     let chart = chart.to_str().expect("UTF-8");
+    old_clusters_are_refused(&helm, chart);
     values_that_are_refused(&helm, chart);
     let lint: Vec<String> =
         ["lint", "--strict", chart].map(str::to_owned).into_iter().chain(images()).collect();

@@ -3,7 +3,8 @@
 //! configurations are gone.
 //!
 //! The rows are the bypasses that admission can prevent. Not here, because they never reach admission:
-//! `nodes/proxy` (RBAC), static pods (the node), and pods that existed before (the background scan).
+//! `nodes/proxy` (RBAC), static pods (the node), and pods that existed before (nothing judges them until they
+//! are created anew; `docs/guide/cluster.md` says so).
 
 use anyhow::Result;
 use serde_json::{Value, json};
