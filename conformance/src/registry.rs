@@ -92,13 +92,13 @@ impl Registry {
         self.running.end();
     }
 
-    /// Stores a blob; returns its digest.
+    /// Stores a blob in a repository; returns its digest.
     ///
     /// # Errors
     /// The registry refuses.
-    pub fn push_blob(&self, bytes: &[u8]) -> Result<String> {
+    pub fn push_blob(&self, repository: &str, bytes: &[u8]) -> Result<String> {
         let digest = format!("sha256:{}", bundle::digest(bytes));
-        let path = format!("/v2/{REPOSITORY}/blobs/uploads/?digest={digest}");
+        let path = format!("/v2/{repository}/blobs/uploads/?digest={digest}");
         let kind = [("Content-Type", "application/octet-stream")];
         let answer = self.client()?.request("POST", &path, &kind, bytes)?;
         if answer.status != 201 {
@@ -111,8 +111,14 @@ impl Registry {
     ///
     /// # Errors
     /// The registry refuses.
-    pub fn push_manifest(&self, reference: &str, kind: &str, bytes: &[u8]) -> Result<String> {
-        let path = format!("/v2/{REPOSITORY}/manifests/{reference}");
+    pub fn push_manifest(
+        &self,
+        repository: &str,
+        reference: &str,
+        kind: &str,
+        bytes: &[u8],
+    ) -> Result<String> {
+        let path = format!("/v2/{repository}/manifests/{reference}");
         let answer = self.client()?.request("PUT", &path, &[("Content-Type", kind)], bytes)?;
         if answer.status != 201 {
             bail!("the registry answered {} for manifest {reference}", answer.status);
@@ -133,7 +139,7 @@ impl Registry {
             .get("manifests")
             .and_then(|all| all.get(digest)?.as_str())
             .context("a media type")?;
-        self.push_manifest(reference, kind, &bytes(digest)?).map(drop)
+        self.push_manifest(REPOSITORY, reference, kind, &bytes(digest)?).map(drop)
     }
 }
 

@@ -54,8 +54,9 @@ pub(crate) const QUOTED_CHARS: usize = 80;
 /// Referrers of one image that are read concurrently.
 pub(crate) const READ_AT_ONCE: usize = 8;
 
-/// Idle connections kept per registry.
-pub(crate) const IDLE_CONNECTIONS: usize = 16;
+/// Idle connections kept per registry: as many as may be in use, so that a review of many images does not close
+/// connections only to open them again.
+pub(crate) const IDLE_CONNECTIONS: usize = REQUESTS;
 
 /// Registries with idle connections.
 pub(crate) const IDLE_REGISTRIES: usize = 64;

@@ -2,8 +2,9 @@
 //! hundred images with five signatures each.
 //!
 //! Everything is in one process, without the webhook's TLS: the decision, the reader and the verifier are
-//! measured. The registry is go-containerregistry's, with the referrers API. The signatures are ours
-//! (Ed25519, in the bundles that cosign makes), since cosign would take minutes for five hundred.
+//! measured. The registry is go-containerregistry's, with the referrers API; it reads all manifests of a
+//! repository to list the referrers of one, so each image has a repository of its own. The signatures are
+//! ours (Ed25519, in the bundles that cosign makes), since cosign would take minutes for five hundred.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use anyhow::{Context as _, bail, ensure};
 use bailiwick_compiler::library::MemoryLibrary;
 use bailiwick_compiler::source::PackSources;
 use bailiwick_compiler::{Bindings, compile};
-use bailiwick_conformance::registry::{Api, REPOSITORY, Registry};
+use bailiwick_conformance::registry::{Api, Registry};
 use bailiwick_images::{Checker, Settings};
 use bailiwick_policy::admission::evidence::{Demand, ImageFacts, Signers, Wants};
 use bailiwick_policy::admission::images::Reference;
@@ -45,8 +46,9 @@ pub(crate) fn run() -> anyhow::Result<Report> {
     let registry = Registry::start(Api::Referrers)?.context("it needs Go")?;
     let keys: Vec<SigningKey> = (1..=SIGNATURES).map(|seed| SigningKey::from_bytes(&[seed; 32])).collect();
     let one = push(&registry, "one", keys.get(..1).unwrap_or_default())?;
+    let names: Vec<String> = (0..IMAGES).map(|at| format!("i{at}")).collect();
     let many: Vec<String> =
-        (0..IMAGES).map(|at| push(&registry, &format!("i{at}"), &keys)).collect::<anyhow::Result<_>>()?;
+        names.iter().map(|name| push(&registry, name, &keys)).collect::<anyhow::Result<_>>()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let folder = tempfile::tempdir()?;
     let settings = folder.path().join("registries.json");
@@ -63,7 +65,7 @@ pub(crate) fn run() -> anyhow::Result<Report> {
     report.set("warm_p99_ms", warm.get(warm.len() * 99 / 100).copied().unwrap_or(f64::NAN), WARM);
 
     let signers = Signers { keys: [key].into(), ..Signers::default() };
-    let tagged = reference(&registry, ":one")?;
+    let tagged = reference(&registry, "one:one")?;
     let mut cold = Vec::new();
     for _ in 0..COLD {
         let checker = checker()?;
@@ -78,9 +80,10 @@ pub(crate) fn run() -> anyhow::Result<Report> {
     report.set("cold_one_signature_ms", sorted_median(&mut cold), COLD);
 
     let signers = Signers { keys: keys.iter().map(spki).collect(), ..Signers::default() };
-    let pinned: Vec<Reference> = many
+    let pinned: Vec<Reference> = names
         .iter()
-        .map(|digest| reference(&registry, &format!("@{digest}")))
+        .zip(&many)
+        .map(|(name, digest)| reference(&registry, &format!("{name}@{digest}")))
         .collect::<anyhow::Result<_>>()?;
     let mut cold = Vec::new();
     for _ in 0..COLD_MANY {
@@ -105,7 +108,7 @@ fn warm(
     digest: &str,
     key: &str,
 ) -> anyhow::Result<Vec<f64>> {
-    let image = format!("{}/{REPOSITORY}@{digest}", registry.host());
+    let image = format!("{}/agents/one@{digest}", registry.host());
     let reviewer = reviewer(registry.host(), key)?;
     let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
         "uid": "u", "operation": "CREATE", "namespace": "agents", "name": "p", "userInfo": {"username": "admin"},
@@ -173,8 +176,8 @@ fn sorted_median(samples: &mut [f64]) -> f64 {
     median(samples)
 }
 
-fn reference(registry: &Registry, suffix: &str) -> anyhow::Result<Reference> {
-    Reference::parse(&format!("{}/{REPOSITORY}{suffix}", registry.host())).context("a reference")
+fn reference(registry: &Registry, name: &str) -> anyhow::Result<Reference> {
+    Reference::parse(&format!("{}/agents/{name}", registry.host())).context("a reference")
 }
 
 fn spki(key: &SigningKey) -> String {
@@ -182,11 +185,13 @@ fn spki(key: &SigningKey) -> String {
     BASE64_STANDARD.encode(der)
 }
 
-/// Pushes an image of its own, signed by each of the keys; returns its digest.
-fn push(registry: &Registry, tag: &str, keys: &[SigningKey]) -> anyhow::Result<String> {
-    let config = registry
-        .push_blob(json!({"architecture": "amd64", "os": "linux", "tag": tag}).to_string().as_bytes())?;
-    let empty = registry.push_blob(b"{}")?;
+/// Pushes an image of its own to the repository and under the tag of a name, signed by each of the keys;
+/// returns its digest.
+fn push(registry: &Registry, name: &str, keys: &[SigningKey]) -> anyhow::Result<String> {
+    let repository = &format!("agents/{name}");
+    let config = json!({"architecture": "amd64", "os": "linux", "tag": name}).to_string();
+    let config = registry.push_blob(repository, config.as_bytes())?;
+    let empty = registry.push_blob(repository, b"{}")?;
     let manifest = |config: Value, layers: Value, subject: Option<&Value>| {
         let mut manifest =
             json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers});
@@ -198,15 +203,15 @@ fn push(registry: &Registry, tag: &str, keys: &[SigningKey]) -> anyhow::Result<S
     let of =
         |kind: &str, digest: &str, size: usize| json!({"mediaType": kind, "digest": digest, "size": size});
     let image = manifest(of("application/vnd.oci.image.config.v1+json", &config, 64), json!([]), None);
-    let digest = registry.push_manifest(tag, MANIFEST, image.as_bytes())?;
+    let digest = registry.push_manifest(repository, name, MANIFEST, image.as_bytes())?;
     let subject = of(MANIFEST, &digest, image.len());
     for key in keys {
         let bundle = bundle_of(&digest, key);
-        let blob = registry.push_blob(bundle.as_bytes())?;
+        let blob = registry.push_blob(repository, bundle.as_bytes())?;
         let layers = json!([of(BUNDLE, &blob, bundle.len())]);
         let referrer = manifest(of("application/vnd.oci.empty.v1+json", &empty, 2), layers, Some(&subject));
         let by_digest = format!("sha256:{}", bundle::digest(referrer.as_bytes()));
-        registry.push_manifest(&by_digest, MANIFEST, referrer.as_bytes())?;
+        registry.push_manifest(repository, &by_digest, MANIFEST, referrer.as_bytes())?;
     }
     Ok(digest)
 }
