@@ -342,7 +342,6 @@ fn renewed(in_force: &InForce, out: &mut Objects) -> Result<(), EmitError> {
         let renewal = Renewal {
             by: taken.bound.pack.name.clone(),
             version: taken.version,
-            requirement: taken.requirement.to_string(),
             meets: floor::own::meets(taken.requirement),
         };
         all.entry(taken.name).or_default().entry(renewal).or_default().push(taken.bound.binding.clone());

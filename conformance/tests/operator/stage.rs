@@ -127,7 +127,9 @@ impl Stage {
         let all = labelled.iter().map(|kind| (*kind, ours.as_str()));
         let all = all.chain(kinds.iter().map(|kind| (*kind, made.as_str())));
         let all = all.chain(rest.iter().map(|kind| (*kind, ours.as_str())));
-        for (kind, labels) in all.chain([("namespaces", made.as_str())]) {
+        // One that no binding governs stays, empty: it could not be made again before it is gone.
+        let governed = format!("{made},bailiwick.dev/zone");
+        for (kind, labels) in all.chain([("namespaces", governed.as_str())]) {
             // One of our kinds may be established but not served yet.
             until(&format!("no {kind} are left"), || self.api().clear(kind, labels).ok());
         }

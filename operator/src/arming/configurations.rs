@@ -87,6 +87,14 @@ impl Configurations {
         if stance == Stance::Newest { stand.min(of_each(newest)) } else { stand }
     }
 
+    /// Whether there are some, each in both kinds. Those of an operator that wrote one kind and died, or had no
+    /// answer for the other, are not: to call them armed would make the missing one a deletion by hand.
+    #[must_use]
+    pub fn are_whole(&self) -> bool {
+        let known = |key: &Key, kind| self.in_force.contains_key(&Key { kind, ..key.clone() });
+        !self.is_empty() && self.keys().all(|key| KINDS.into_iter().all(|kind| known(key, kind)))
+    }
+
     /// Whether the newest are fewer. Fewer are taken for a deletion by hand until the record counts them.
     #[must_use]
     pub fn shrink_to(&self, newest: &BTreeMap<Key, Wanted>) -> bool {

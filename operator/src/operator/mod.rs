@@ -343,7 +343,7 @@ impl Operator {
         let recorded = match stance {
             Stance::Away(recorded) => recorded,
             // Armed only once they exist; see `arming`.
-            Stance::Newest | Stance::Before if !self.hooks.is_empty() => Recorded::Armed,
+            Stance::Newest | Stance::Before if self.hooks.are_whole() => Recorded::Armed,
             Stance::Newest | Stance::Before if self.recorded == Recorded::Armed => Recorded::Armed,
             Stance::Newest | Stance::Before => Recorded::Waiting,
         };

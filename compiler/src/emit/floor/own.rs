@@ -123,9 +123,7 @@ pub(in crate::emit) struct Renewal {
     pub(in crate::emit) by: String,
     /// The version in force.
     pub(in crate::emit) version: Version,
-    /// What it must meet.
-    pub(in crate::emit) requirement: String,
-    /// CEL over `variables.version`.
+    /// What a version must meet to be taken, as CEL over `variables.version`.
     pub(in crate::emit) meets: String,
 }
 

@@ -53,6 +53,18 @@ fn what_goes_from_one_configuration_to_another_is_asked_about_all_the_time() {
     assert_eq!(step(&BTreeMap::new(), &newest, "system"), newest);
 }
 
+#[test]
+fn configurations_of_which_one_kind_was_never_written_are_not_whole() {
+    let whole = |in_force| Configurations { in_force }.are_whole();
+    let both = configurations(&["a"]);
+    assert!(whole(both.clone()) && !whole(BTreeMap::new()));
+    for missing in both.keys() {
+        let mut one = both.clone();
+        one.remove(missing);
+        assert!(!whole(one), "{missing}");
+    }
+}
+
 /// Wanted configurations of a name, whose webhooks have these names and cover pods in some zones.
 fn configurations(zones: &[&str]) -> BTreeMap<Key, Wanted> {
     let hook = |zone: &&str| {
