@@ -17,7 +17,7 @@ use bailiwick_conformance::api::Api;
 use serde_json::{Value, json};
 
 use crate::packs::binding;
-use crate::stage::{Operator, SYSTEM, Stage, condition, until, until_or};
+use crate::stage::{Operator, SYSTEM, Stage, condition, until, until_ok};
 use crate::webhooks::{Webhook, hooks, operator, ports, state, take_certificate};
 
 /// Packs that are bound; each binding of one has a label of its own.
@@ -238,12 +238,10 @@ fn bindings_come_change_and_go_and_no_governed_namespace_is_unjudged_for_a_momen
     assert_eq!(configurations(&stage), ["bailiwick".to_owned()].into());
     let judges = |namespace: &str, packs: &[usize]| {
         let expected: BTreeSet<usize> = packs.iter().copied().collect();
-        let mut last = None;
-        let judged = until_or(|| {
-            last = denied_by(stage.api(), namespace);
-            (last.as_ref() == Some(&expected)).then_some(())
+        until_ok(&format!("{namespace} is judged by {expected:?}"), || {
+            let packs = denied_by(stage.api(), namespace);
+            if packs.as_ref() == Some(&expected) { Ok(()) } else { Err(format!("by {packs:?}")) }
         });
-        assert!(judged.is_some(), "{namespace} is judged by {last:?}, not by {expected:?}");
     };
     for one in 0..FEW {
         judges(&format!("split-{one}"), &[pack_of(one)]);
