@@ -274,14 +274,29 @@ impl<'m> Walk<'m> {
                 [lhs, rhs].into_iter().for_each(|one| self.charged_in(one, As::Equal, scope, nested));
             }
             Expr::Membership { key, value, collection, .. } => {
-                // `in` stays, since it is false, and not undefined, where an operand is absent.
-                let usage = if key.is_some() { As::Equal } else { As::Key };
-                key.iter().for_each(|key| self.charged_value(key, As::Key, scope, nested));
-                self.charged_value(value, usage, scope, nested);
-                match key {
-                    Some(_) => self.expr_in(collection, scope, nested),
-                    None => self.charged_value(collection, As::Collection, scope, nested),
-                }
+                self.membership(key.as_deref(), value, collection, scope, nested);
+            }
+        }
+    }
+
+    /// `in` stays, since it is false, and not undefined, where an operand is absent.
+    fn membership(
+        &mut self,
+        key: Option<&'m Expr>,
+        value: &'m Expr,
+        collection: &'m Expr,
+        scope: &mut Scope<'m>,
+        nested: &Scope<'m>,
+    ) {
+        match key {
+            Some(key) => {
+                self.charged_value(key, As::Key, scope, nested);
+                self.charged_value(value, As::Equal, scope, nested);
+                self.expr_in(collection, scope, nested);
+            }
+            None => {
+                self.charged_value(value, As::Key, scope, nested);
+                self.charged_value(collection, As::Collection, scope, nested);
             }
         }
     }
