@@ -34,8 +34,8 @@ const CANDIDATES: usize = 60;
 const PODS: usize = 500;
 /// Threads that send requests: while one waits for the API server, others evaluate.
 const ASKING: usize = 4;
-const DEPTH: u32 = 3;
-const SEED: u64 = 11;
+pub(crate) const DEPTH: u32 = 3;
+pub(crate) const SEED: u64 = 11;
 
 /// Forms of each kind: `$B` bool, `$S` string, `$I` int, `$L` list of strings, `$C` list of containers, `$O`
 /// bool over the container `c`.
@@ -176,7 +176,7 @@ const FORMS: &[(char, &[&str])] = &[
 ];
 
 /// SplitMix64.
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
     fn roll(&mut self, sides: usize) -> usize {
@@ -187,7 +187,7 @@ impl Dice {
     }
 
     /// An expression of a kind; at the bottom one without operands.
-    fn expression(&mut self, kind: char, depth: u32) -> String {
+    pub(crate) fn expression(&mut self, kind: char, depth: u32) -> String {
         let (_, forms) = FORMS.iter().find(|(of, _)| *of == kind).unwrap();
         let fitting: Vec<&&str> = forms.iter().filter(|form| depth > 0 || !form.contains('$')).collect();
         let form = fitting[self.roll(fitting.len())];
