@@ -214,3 +214,31 @@ fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
     let there = members.into_iter().filter(|(_, value)| !value.is_null());
     Value::Object(there.map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guide_names_the_kinds_that_give_no_subjects() {
+        let guide = include_str!("../../../docs/guide/import.md").replace('\n', " ");
+        let (before, _) = guide.split_once(" do not say it, and a pack without `subjects`").expect("there");
+        let named = before.rsplit(". ").next().unwrap_or_default();
+        let kubernetes = "admissionregistration.k8s.io/v1";
+        let policy = json!({"apiVersion": kubernetes, "kind": "ValidatingAdmissionPolicy"});
+        let kyverno = json!({"apiVersion": "policies.kyverno.io/v1", "kind": "ValidatingPolicy"});
+        for (kind, source, words) in [
+            (Kind::AdmissionPolicy, policy, "Admission policies"),
+            (Kind::Kyverno, kyverno, "Kyverno's policies"),
+            (Kind::Seccomp, json!({"defaultAction": "SCMP_ACT_ERRNO"}), "seccomp profiles"),
+            (Kind::ClaudeSettings, json!({"permissions": {}}), "agent settings"),
+        ] {
+            let sources = [Source { name: "a.yaml".to_owned(), documents: vec![source] }];
+            let mut losses = Losses::default();
+            let (_, objects) = objects::sorted(Some(kind), &sources, &mut losses).expect("objects");
+            let spec = spec(kind, &objects, &mut losses).expect("a spec");
+            assert_eq!(spec.get("subjects"), None, "{kind:?}");
+            assert!(named.contains(words), "{words} not in {named}");
+        }
+    }
+}
