@@ -189,7 +189,7 @@ pub fn objects(in_force: &InForce, cells: &Cells, options: &ClusterOptions) -> R
         let cell = Cell::new(&effective.policy, &effective.digest, &emit);
         let (Some(network), Some(pods)) = (&effective.policy.network, cell.pods()) else { continue };
         let pods = stamped(&pods, &one.name);
-        for policy in network::allowed(&cell, network, &pods)? {
+        for policy in network::allowed(&cell, network, &pods, &mut Vec::new())? {
             for namespace in &one.namespaces {
                 let mut policy = policy.clone();
                 policy.metadata.namespace = Some(namespace.clone());

@@ -17,6 +17,7 @@
 //!            └► report ──────────────────────────────────► report.json · report.md ┘
 //! ```
 
+mod address;
 mod artifact;
 mod calls;
 mod cell;
@@ -187,11 +188,12 @@ pub fn artifacts(policy: &Policy, digest: &str, options: &EmitOptions) -> Result
     }
     let cell = Cell::new(policy, digest, options);
     let mut files = BTreeMap::new();
+    let network = network::emit(&cell)?;
     let floor = floor::emit(&cell)?;
     for (path, artifact) in [
         ("kubernetes/namespace.yaml", namespace::emit(&cell)?),
         ("kubernetes/pool-namespaces.yaml", namespace::pools(&cell)?),
-        ("kubernetes/network-policies.yaml", network::emit(&cell)?),
+        ("kubernetes/network-policies.yaml", network.artifact),
         ("kubernetes/runtime-classes.yaml", runtime::classes(&cell)?),
         ("kubernetes/pod-template.yaml", runtime::pod_template(&cell)?),
         ("kubernetes/admission-policies.yaml", floor.artifact),
@@ -208,7 +210,7 @@ pub fn artifacts(policy: &Policy, digest: &str, options: &EmitOptions) -> Result
     }
     let from = cell.fields(webhooks::origins(&cell).iter())?;
     files.insert("bundle.json".to_owned(), Artifact { bytes: bundle, target: Target::Bundle, from });
-    let report = report::Report::new(&cell, &floor.standing)?;
+    let report = report::Report::new(&cell, &network.narrowed, &floor.standing)?;
     files.insert("report.json".to_owned(), report.json()?);
     files.insert("report.md".to_owned(), report_text::artifact(&report));
     artifact::list(&cell, &mut files)?;

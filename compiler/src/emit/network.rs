@@ -15,22 +15,37 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::artifact::{Artifact, Target};
 use super::cell::Cell;
 use super::manifest::Documents;
-use super::{EmitError, selector};
-use crate::reach::cidr::{Block, Cidr};
+use super::{EmitError, address, selector};
 
 const EGRESS: &str = "Egress";
 const INGRESS: &str = "Ingress";
 
-#[derive(Clone, Copy)]
+/// The file, and the connections that it does not allow although a rule of the policy does.
+pub(super) struct Emitted {
+    pub(super) artifact: Option<Artifact>,
+    pub(super) narrowed: Vec<Narrowed>,
+}
+
+/// A peer that was emitted narrower than written.
+pub(super) struct Narrowed {
+    /// Direction and name: `egress/package-index`.
+    pub(super) rule: String,
+    /// What was excepted, and from what.
+    pub(super) what: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Direction {
     Egress,
     Ingress,
 }
 
-pub(super) fn emit(cell: &Cell<'_>) -> Result<Option<Artifact>, EmitError> {
-    let (Some(network), Some(pods)) = (&cell.policy.network, cell.pods()) else { return Ok(None) };
+pub(super) fn emit(cell: &Cell<'_>) -> Result<Emitted, EmitError> {
+    let nothing = Emitted { artifact: None, narrowed: Vec::new() };
+    let (Some(network), Some(pods)) = (&cell.policy.network, cell.pods()) else { return Ok(nothing) };
+    let mut narrowed = Vec::new();
     let mut policies = vec![default_deny(cell, &pods)];
-    policies.extend(allowed(cell, network, &pods)?);
+    policies.extend(allowed(cell, network, &pods, &mut narrowed)?);
     let namespaces = cell.known_namespaces();
     let mut documents = Documents::new("kubernetes/network-policies.yaml");
     if namespaces.is_empty() {
@@ -48,7 +63,8 @@ pub(super) fn emit(cell: &Cell<'_>) -> Result<Option<Artifact>, EmitError> {
     let rules = network.egress.iter().chain(&network.ingress).flat_map(|rule| &rule.from);
     let subject: Vec<Origin> = cell.policy.subject.iter().flat_map(|subject| subject.from.clone()).collect();
     let from = cell.fields(network.from.iter().chain(rules).chain(&subject))?;
-    Ok(documents.bytes().map(|bytes| Artifact { bytes, target: Target::NetworkPolicy, from }))
+    let artifact = documents.bytes().map(|bytes| Artifact { bytes, target: Target::NetworkPolicy, from });
+    Ok(Emitted { artifact, narrowed })
 }
 
 /// The policies of all rules, for these pods.
@@ -56,11 +72,12 @@ pub(super) fn allowed(
     cell: &Cell<'_>,
     network: &Network,
     pods: &LabelSelector,
+    narrowed: &mut Vec<Narrowed>,
 ) -> Result<Vec<NetworkPolicy>, EmitError> {
     let mut policies = Vec::new();
     for (direction, rules) in [(Direction::Egress, &network.egress), (Direction::Ingress, &network.ingress)] {
         for rule in rules {
-            policies.extend(allow(cell, pods, direction, rule)?);
+            policies.extend(allow(cell, pods, direction, rule, narrowed)?);
         }
     }
     Ok(policies)
@@ -84,14 +101,16 @@ fn allow(
     pods: &LabelSelector,
     direction: Direction,
     rule: &NetworkRule,
+    narrowed: &mut Vec<Narrowed>,
 ) -> Result<Option<NetworkPolicy>, EmitError> {
     let (kind, policy_type) = match direction {
         Direction::Egress => ("egress", EGRESS),
         Direction::Ingress => ("ingress", INGRESS),
     };
+    let id = format!("{kind}/{}", rule.name);
     let mut peers = Vec::new();
     for peer in &rule.peers {
-        peers.extend(self::peer(peer)?);
+        peers.extend(self::peer(peer, direction, &id, narrowed)?);
     }
     let ports: Vec<_> = rule.ports.iter().filter_map(port).collect();
     if peers.is_empty() || ports.is_empty() {
@@ -114,9 +133,13 @@ fn allow(
     Ok(Some(NetworkPolicy { metadata: cell.metadata(name), spec: Some(spec) }))
 }
 
-/// `None` if the peer selects nothing. What a wide network never includes was excepted when the rule was
-/// lowered ([`crate::lower`]).
-fn peer(peer: &Peer) -> Result<Option<NetworkPolicyPeer>, EmitError> {
+/// `None` if the peer selects nothing.
+fn peer(
+    peer: &Peer,
+    direction: Direction,
+    rule: &str,
+    narrowed: &mut Vec<Narrowed>,
+) -> Result<Option<NetworkPolicyPeer>, EmitError> {
     match peer {
         Peer::Pods { namespaces, pods } => {
             let pods = selector::conjoin(pods);
@@ -133,12 +156,15 @@ fn peer(peer: &Peer) -> Result<Option<NetworkPolicyPeer>, EmitError> {
             }))
         }
         Peer::Cidr { cidr, except } => {
-            let network =
-                |text: &String| Cidr::parse(text).map_err(|_| EmitError::Cidr { cidr: text.clone() });
-            let holes = except.iter().map(network).collect::<Result<Vec<_>, _>>()?;
-            let Some(block) = Block::new(network(cidr)?, holes) else { return Ok(None) };
-            let except: Vec<String> = block.except().iter().map(Cidr::to_string).collect();
-            let except = (!except.is_empty()).then_some(except);
+            // Only egress can reach a metadata service; ingress from a private network is usually a load
+            // balancer.
+            let special = if direction == Direction::Egress { address::SPECIAL.as_slice() } else { &[] };
+            let Some(block) = address::block(cidr, except, special)? else { return Ok(None) };
+            if !block.added.is_empty() {
+                let what = format!("`{cidr}` without {}", block.added.join(", "));
+                narrowed.push(Narrowed { rule: rule.to_owned(), what });
+            }
+            let except = (!block.except.is_empty()).then_some(block.except);
             let ip_block = Some(IPBlock { cidr: cidr.clone(), except });
             Ok(Some(NetworkPolicyPeer { ip_block, ..NetworkPolicyPeer::default() }))
         }

@@ -16,6 +16,7 @@ use super::artifact::{Artifact, FieldRef, Target};
 use super::calls;
 use super::cell::Cell;
 use super::floor::Standing;
+use super::network::Narrowed;
 use super::statements::{self, Kind, Said};
 use super::{EmitError, manifest, selector};
 
@@ -108,12 +109,16 @@ pub struct Report {
 }
 
 impl Report {
-    pub(super) fn new(cell: &Cell<'_>, floor: &BTreeMap<String, Standing>) -> Result<Self, EmitError> {
+    pub(super) fn new(
+        cell: &Cell<'_>,
+        narrowed: &[Narrowed],
+        floor: &BTreeMap<String, Standing>,
+    ) -> Result<Self, EmitError> {
         let governs = cell.pods().is_some_and(|pods| selector::can_match(&pods))
             && cell.namespaces().is_some_and(|namespaces| selector::can_match(&namespaces));
         let mut statements = Vec::new();
         for said in statements::all(cell)? {
-            statements.push(statement(cell, said, floor, governs)?);
+            statements.push(statement(cell, said, floor, narrowed, governs)?);
         }
         let gaps = statements.iter().filter_map(gap).collect();
         Ok(Self {
@@ -165,13 +170,20 @@ fn statement(
     cell: &Cell<'_>,
     said: Said,
     floor: &BTreeMap<String, Standing>,
+    narrowed: &[Narrowed],
     governs: bool,
 ) -> Result<Statement, EmitError> {
     let from = cell.fields(&said.from)?;
     let standing = floor.get(&said.id);
     // The executor has no subject: it is bound by the bundle that it is given.
     let governs = governs || matches!(said.kind, Kind::Executor(_));
-    let layers = if governs { layers(cell, &said, standing) } else { Vec::new() };
+    let mut layers = if governs { layers(cell, &said, standing) } else { Vec::new() };
+    for narrowed in narrowed.iter().filter(|narrowed| said.id == format!("network/{}", narrowed.rule)) {
+        for layer in &mut layers {
+            layer.note.push_str("; emitted narrower than written: ");
+            layer.note.push_str(&narrowed.what);
+        }
+    }
     let enforced = layers.iter().map(|layer| layer.enforcement).max().unwrap_or(Enforcement::None);
     let held = standing.filter(|_| governs).map_or(Enforcement::None, |standing| standing.enforcement);
     let remains = remains(cell, &said, held);
