@@ -36,7 +36,7 @@ const EXPECTED: &[Expected] = &[
     Expected {
         part: "privileged.yaml",
         codes: &[1],
-        says: &["denied", "podSecurity", "meet Pod Security level"],
+        says: &["denied", "podSecurity"],
     },
     // Not denied by the floor, which cannot check signatures.
     Expected { part: "app:unsigned", codes: &[1], says: &["tools@1.0.0", "images", "is not signed by"] },
