@@ -53,29 +53,11 @@ struct Ran {
     result: Option<Value>,
 }
 
-/// What is left to do for a call that has ended: its end is not on record yet, and its sandbox is not cleared
-/// away. Dropped, it is finished.
-#[must_use = "a client can be answered before this is finished"]
-pub struct Rest(Option<Left>);
-
-struct Left {
-    executor: Arc<Executor>,
-    call: Arc<CallState>,
-    session: Arc<SessionState>,
-    cleared: Recorded<Permit<PlannedCall>>,
-    turn: Turn,
-    end: End,
-    /// Whether the result adds labels to the session.
-    labels: bool,
-    remains: Option<Remains>,
-    /// Held until the call is cleared away.
-    _seat: OwnedSemaphorePermit,
-}
-
 impl Job {
-    /// Runs the call here, to its end: clients can be answered when this returns.
-    pub fn run(self) -> Rest {
+    /// Runs the call here, to its recorded end.
+    pub fn run(self) {
         let Self { executor, call, session, cleared, mut turn, seat } = self;
+        let metrics = executor.metrics();
         let planned = cleared.permit().get();
         // Output that must be judged first is held back here, where no client that asks about the call can
         // read it.
@@ -105,33 +87,9 @@ impl Job {
             used: Some(ran.used),
             decision: judgement.and_then(judge::Judgement::decision).cloned(),
         };
-        let outcome = OutcomeLabel { outcome: ran.outcome.kind.clone() };
-        executor.metrics().outcomes.get_or_create(&outcome).inc();
+        metrics.outcomes.get_or_create(&OutcomeLabel { outcome: ran.outcome.kind.clone() }).inc();
         let result_decision = judgement.filter(|_| is_judged).map(judge::Judgement::view);
         call.end(Ended { outcome: Some(ran.outcome), result: ran.result, result_decision });
-        Rest(Some(Left { executor, call, session, cleared, turn, end, labels, remains, _seat: seat }))
-    }
-}
-
-impl Rest {
-    /// Records the end, waits until it is durable, and clears the sandbox away.
-    pub fn finish(self) {
-        drop(self);
-    }
-}
-
-impl Drop for Rest {
-    fn drop(&mut self) {
-        if let Some(left) = self.0.take() {
-            left.finish();
-        }
-    }
-}
-
-impl Left {
-    fn finish(self) {
-        let Self { executor, call, session, cleared, mut turn, end, labels, remains, _seat } = self;
-        let planned = cleared.permit().get();
         call.set_recording(
             match executor.docket().settle(planned.call(), cleared.at(), end, Wait::Durable) {
                 Ok(()) => Recording::Durable,
@@ -152,6 +110,7 @@ impl Left {
         if let Some(name) = planned.plan().sandbox() {
             executor.sandboxes().prepare(name, &mut turn);
         }
+        drop((turn, seat));
     }
 }
 
@@ -176,7 +135,7 @@ fn perform(
             let Some(rules) = executor.sandboxes().sandbox(sandbox) else {
                 return failed(LeaseError::Unknown(sandbox.clone()).to_string());
             };
-            match command(executor, call, output, lease, (rules, program)) {
+            match command(call, output, lease, rules, program) {
                 Ok((ran, remains)) => (ran, Some(remains)),
                 Err(error) => failed(error.to_string()),
             }
@@ -207,19 +166,16 @@ enum CommandError {
 }
 
 fn command(
-    executor: &Executor,
     call: &CallState,
     output: &Output,
     lease: Lease,
-    (sandbox, program): (&Sandbox, &PlannedProgram),
+    sandbox: &Sandbox,
+    program: &PlannedProgram,
 ) -> Result<(Ran, Remains), CommandError> {
     // Everything that can fail comes before the command is started: from then on the call has run, and is
     // reported and charged as such.
     let wake = WakePipe::new()?;
     let running = lease.parked.run(&request(sandbox, program))?;
-    // The answer will name a checkpoint. It is signed now, while the program begins, and not when the client
-    // waits for nothing else.
-    drop(executor.docket().checkpoint());
     let (exit, remains) = supervise(running, call, output, &sandbox.limits, wake);
     let kept = output.all();
     let outcome = view::outcome(&exit, kept.dropped);

@@ -6,7 +6,6 @@
 //! ```
 
 use std::convert::Infallible;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +24,6 @@ use crate::calls::CallState;
 use crate::executor::Started;
 use crate::limits::{CHUNK_BYTES, MAX_IDEMPOTENCY_KEY, MAX_LONG_POLL};
 use crate::refusal::Refusal;
-use crate::run::Job;
 use crate::wire::{Call, CallRequest, Event};
 
 #[derive(Deserialize)]
@@ -46,10 +44,7 @@ pub(super) async fn start(
     let key = idempotency_key(&headers)?;
     let request: CallRequest = body.json()?;
     let durable_result = request.wait_for_result_record;
-    let call = match query.stream {
-        true => begun(&app, session, request, key).await?,
-        false => ran(&app, &session, &request, key)?,
-    };
+    let call = started(&app, session, request, key).await?;
     if query.stream && call.runs() {
         return Ok(stream(app, call));
     }
@@ -60,30 +55,9 @@ pub(super) async fn start(
     Ok(answer(&app, &call))
 }
 
-/// Decides a call and, if it is allowed, runs it to its end, on the thread of its connection: waking another
-/// thread takes as long as the decision, and so would waking this one again for the answer. The runtime moves
-/// other connections to another thread meanwhile. The client may have gone; an allowed call runs all the same.
-fn ran(
-    app: &App,
-    session: &str,
-    request: &CallRequest,
-    key: Option<String>,
-) -> Result<Arc<CallState>, Refusal> {
-    let run = || -> Result<_, Refusal> {
-        let Started { call, job } = app.start_call(session, request, key)?;
-        Ok((call, job.map(Job::run)))
-    };
-    let ended = tokio::task::block_in_place(|| catch_unwind(AssertUnwindSafe(run)));
-    let (call, rest) = ended.unwrap_or_else(|_| Err(fault()))?;
-    if let Some(rest) = rest {
-        // The client need not wait for it.
-        tokio::task::spawn_blocking(move || rest.finish());
-    }
-    Ok(call)
-}
-
-/// Decides a call, and runs it on another thread if it is allowed, so that its output can be told meanwhile.
-async fn begun(
+/// Decides a call, and runs it if it is allowed. This stays on one thread: handing the call to another thread
+/// to run it would cost as much as the decision.
+async fn started(
     app: &App,
     session: String,
     request: CallRequest,
@@ -96,16 +70,12 @@ async fn begun(
         Ok(Started { call, job }) => {
             let _ = tell.send(Ok(call));
             if let Some(job) = job {
-                job.run().finish();
+                job.run();
             }
         }
         Err(refusal) => drop(tell.send(Err(refusal))),
     });
-    told.await.unwrap_or_else(|_| Err(fault()))
-}
-
-fn fault() -> Refusal {
-    Refusal::NotRecorded("a fault in the executor".to_owned())
+    told.await.unwrap_or_else(|_| Err(Refusal::NotRecorded("a fault in the executor".to_owned())))
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
