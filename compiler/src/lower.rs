@@ -28,9 +28,11 @@ use bailiwick_crds::selector::LabelSelector;
 use bailiwick_policy::policy::{self, Origin, PackSource, Policy, Subject, Unmatched};
 
 use crate::cel::Parameter;
+use crate::check::bw0222_selector;
 use crate::custom_kinds::CustomKinds;
 use crate::diagnostic::{Diagnostic, FieldPath};
 pub(crate) use crate::findings::Findings;
+use crate::reach::labels;
 
 pub(crate) use images::signers::known_key as image_key;
 pub use network::RESERVED;
@@ -88,6 +90,12 @@ fn subject(spec: &PolicyPackSpec, out: &mut Findings<'_>) -> Option<Subject> {
     let namespaces =
         selector::lower(&subjects.namespaces.selector, &at.member("namespaces").member("selector"), out);
     let pods = subjects.pods.as_ref().map(|pods| selector::lower(pods, &at.member("pods"), out));
+    if let Some(key) = pods.as_ref().and_then(labels::of_nodes) {
+        let message = format!(
+            "a pod gets label `{key}` from its node, after it was judged; select by a label of its own"
+        );
+        out.push(Diagnostic::new(bw0222_selector::CODE, at.member("pods"), message));
+    }
     Some(Subject {
         namespaces: vec![namespaces],
         pods: pods.into_iter().collect(),

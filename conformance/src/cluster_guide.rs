@@ -33,11 +33,7 @@ const EXPECTED: &[Expected] = &[
     Expected { part: "get policybindings,policypacks", codes: &[0], says: &["tools", "1.0.0", "Enforce"] },
     Expected { part: "get networkpolicies", codes: &[0], says: &["bailiwick-"] },
     // Denied by the rule, with the cause and a remedy.
-    Expected {
-        part: "privileged.yaml",
-        codes: &[1],
-        says: &["denied", "podSecurity"],
-    },
+    Expected { part: "privileged.yaml", codes: &[1], says: &["denied", "podSecurity"] },
     // Not denied by the floor, which cannot check signatures.
     Expected { part: "app:unsigned", codes: &[1], says: &["tools@1.0.0", "images", "is not signed by"] },
     Expected { part: "app:signed", codes: &[0], says: &["/agents/app:signed@sha256:"] },

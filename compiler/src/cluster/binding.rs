@@ -23,7 +23,7 @@ use crate::diagnostic::Diagnostic;
 use crate::library::Library;
 use crate::lower::plain_selector;
 use crate::parameters::Bindings;
-use crate::reach::labels::Labels;
+use crate::reach::labels::{self, Labels};
 use crate::resolve::digest;
 
 /// A `PolicyBinding` object.
@@ -407,6 +407,12 @@ fn narrowed(mut policy: Policy, spec: &PolicyBindingSpec) -> Result<Policy, (Rea
         }
         // This pack no longer governs the other pods of the namespaces.
         subject.exclusive &= narrow.pods.is_none();
+    }
+    if let Some(key) = subject.pods.iter().find_map(labels::of_nodes) {
+        let message = format!(
+            "a pod gets label `{key}` from its node, after it was judged; select by a label of its own"
+        );
+        return Err((Reason::BadSelector, message));
     }
     for (member, selectors) in [("namespaces", &subject.namespaces), ("pods", &subject.pods)] {
         let written: usize = selectors.iter().map(characters).sum();

@@ -10,6 +10,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bailiwick_policy::policy::{LabelOperator, LabelRequirement, LabelSelector};
 
+/// What the labels begin with that the API server copies from the node onto a pod when it is bound there, after
+/// every decision about the pod: no subject may select pods by them.
+pub(crate) const OF_NODES: &str = "topology.kubernetes.io/";
+
+/// The first key of a selector that [`OF_NODES`] stands for.
+pub(crate) fn of_nodes(selector: &LabelSelector) -> Option<&str> {
+    let keys = selector.match_labels.keys().chain(selector.match_expressions.iter().map(|one| &one.key));
+    keys.map(String::as_str).find(|key| key.starts_with(OF_NODES))
+}
+
 /// Objects by their labels; a key that is not listed may have any value. Never empty: see [`Labels::all_of`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Labels(BTreeMap<String, Allowed>);

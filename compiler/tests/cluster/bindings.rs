@@ -86,6 +86,23 @@ fn a_selector_too_long_for_the_api_servers_conditions_is_refused_and_what_was_in
     assert!(verdict.in_force.is_some(), "the shorter one stays");
 }
 
+/// The scheduler's binding writes them, so that a floor that kept them would let no pod start.
+#[test]
+fn pods_are_not_selected_by_what_a_node_labels_them_with() {
+    let zone = json!({ "matchLabels": { "topology.kubernetes.io/zone": "a" } });
+    let mut packed = pack("b", "1.0.0", "x", &[443]);
+    packed["spec"]["subjects"]["pods"] = zone.clone();
+    let mut cluster = Cluster::with(&[pack("a", "1.0.0", "x", &[443]), packed]);
+    cluster.bind("a", json!({ "pack": { "name": "a", "version": "1.0.0" }, "narrowTo": { "pods": zone } }));
+    cluster.bind("b", of("b", "1.0.0"));
+    let verdicts = cluster.update();
+    assert_eq!(verdicts["a"].reason, Reason::BadSelector);
+    for name in ["a", "b"] {
+        let message = &verdicts[name].message;
+        assert!(message.contains("`topology.kubernetes.io/zone` from its node"), "{name}: {message}");
+    }
+}
+
 #[test]
 fn a_ceiling_is_not_bound() {
     let mut ceiling = pack("a", "1.0.0", "x", &[443]);

@@ -134,6 +134,7 @@ fn accounts_are_kept(cluster: &Cluster) {
             files,
         ),
         (&operator, "bailiwick-operator", json!({ "args": ["serve", "--kubeconfig=/tls/config"] }), files),
+        (&operator, "bailiwick-operator", json!({ "args": ["serve", "$(POD_NAME)"] }), files),
     ] {
         let (taken, told) = started(cluster, image, account, &more, &json!([]));
         assert!(!taken && told.contains(says), "{image} {account} {more}: {told}");
@@ -144,6 +145,9 @@ fn accounts_are_kept(cluster: &Cluster) {
         json!({ "name": "tls", "secret": { "secretName": "foreign" } }),
         json!({ "name": "tls", "persistentVolumeClaim": { "claimName": "foreign" } }),
         json!({ "name": "tls", "projected": { "sources": [{ "configMap": { "name": "foreign" } }] } }),
+        json!({ "name": "tls", "projected": { "sources": [{ "downwardAPI": { "items": [
+            { "path": "config", "fieldRef": { "fieldPath": "metadata.annotations['k']" } },
+        ] } }] } }),
     ];
     let mounts = json!({ "volumeMounts": [{ "name": "tls", "mountPath": "/tls" }] });
     let all = ["bailiwick-operator", "bailiwick-webhook"].into_iter().zip([&operator, &webhook]);

@@ -140,7 +140,12 @@ fn standing(view: &View, newest: &BTreeMap<Key, Wanted>, owner: &str) -> BTreeMa
         let mut webhooks = live.body.get("webhooks")?.clone();
         for hook in webhooks.as_array_mut()?.iter_mut().filter_map(Value::as_object_mut) {
             hook.insert("failurePolicy".to_owned(), json!("Fail"));
+            hook.insert("matchPolicy".to_owned(), json!("Equivalent"));
             hook.remove("objectSelector");
+            let rules = hook.get_mut("rules").and_then(Value::as_array_mut);
+            for rule in rules.into_iter().flatten().filter_map(Value::as_object_mut) {
+                rule.remove("scope");
+            }
             let client = client(hook.get("name").and_then(Value::as_str).unwrap_or_default(), one)?;
             hook.insert("clientConfig".to_owned(), client);
         }
@@ -263,14 +268,18 @@ fn asks(hook: &Value, asked: &Value) -> bool {
         let rules = of.get("rules").and_then(Value::as_array).cloned().unwrap_or_default();
         let without_scope = rules.into_iter().map(|mut rule| {
             if let Some(members) = rule.as_object_mut() {
-                members.remove("scope");
+                if members.get("scope") == Some(&json!("*")) {
+                    members.remove("scope");
+                }
             }
             rule
         });
         without_scope.collect()
     };
+    let policy = |of: &Value| of.get("matchPolicy").cloned().unwrap_or_else(|| json!("Equivalent"));
     let there = rules(hook);
-    same.into_iter().all(|name| member(hook, name) == member(asked, name))
+    policy(hook) == policy(asked)
+        && same.into_iter().all(|name| member(hook, name) == member(asked, name))
         && client(hook) == client(asked)
         && rules(asked).iter().all(|rule| there.contains(rule))
 }

@@ -13,9 +13,11 @@ use crate::limits::WRITE_TIMEOUT;
 use crate::mirror::View;
 use crate::object::Key;
 
-/// Whether a webhook configuration exists that could be kept.
+/// Whether webhook configurations exist that could be kept. One kind alone does not judge: an operator may have
+/// died between writing the two.
 fn stands(view: &View, derived: &Derived) -> bool {
-    derived.hooks.keys().any(|key| view.get(key).is_some())
+    let exists = |kind| derived.hooks.keys().any(|key| key.kind == kind && view.get(key).is_some());
+    arming::KINDS.into_iter().all(exists)
 }
 
 impl Operator {

@@ -5,8 +5,6 @@
 //! A pod without the label is admitted, since no NetworkPolicy that allows anything selects it. What binds a
 //! pod to a node, this policy alone judges (see [`Labelling`]).
 
-use std::collections::BTreeSet;
-
 use bailiwick_policy::admission::CELL_LABEL;
 use bailiwick_policy::policy::LabelSelector;
 use k8s_openapi::api::admissionregistration::v1::{
@@ -17,6 +15,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{self as meta, ObjectMeta};
 
 use crate::emit::selector::{self, NAMESPACE_NAME};
 use crate::emit::webhooks;
+use crate::reach::labels::OF_NODES;
 
 use super::{labels_of, named};
 
@@ -64,7 +63,7 @@ pub(in crate::emit) fn closed(
         of_pods("variables.oldCell != '' && variables.oldSelects.exists(s, s) ? variables.cell == variables.oldCell : variables.cell in ['', variables.own] || (variables.cell == variables.oldCell && !variables.selects.exists(s, s))"),
         format!("subjects: label {CELL_LABEL} is not the pod's own (field metadata.labels); leave the label alone, admission writes it"),
     ));
-    let labelling = Labelling::of(&members.pods);
+    let labelling = Labelling::default();
     validations.push(validation(
         format!("request.kind.kind != '{BINDING}' || {}", labelling.check),
         labelling.message,
@@ -113,35 +112,23 @@ fn of_pods(check: &str) -> String {
 
 /// That binding a pod to a node does not label it. The API server copies the labels of the binding onto the
 /// pod, over those that it has, and no update of the pod is ever seen. Allowed are the labels that the API
-/// server itself copies from the node, unless a policy selects pods by them.
+/// server itself copies from the node, by which no subject may select pods.
 /// <https://github.com/kubernetes/enhancements/tree/master/keps/sig-node/4742-node-topology-downward-api>
 pub(super) struct Labelling {
     pub(super) check: String,
     pub(super) message: String,
 }
 
-impl Labelling {
-    /// `pods`: which pods the policies select.
-    pub(super) fn of(pods: &[LabelSelector]) -> Self {
-        let keys = pods.iter().flat_map(|pods| {
-            pods.match_labels.keys().chain(pods.match_expressions.iter().map(|one| &one.key))
-        });
-        let read: BTreeSet<&str> = keys.map(String::as_str).filter(|key| key.starts_with(TOPOLOGY)).collect();
-        let mut kept = format!("key.startsWith('{TOPOLOGY}')");
-        if !read.is_empty() {
-            kept = format!("{kept} && !(key in {})", selector::cel_list(read.into_iter()));
-        }
+impl Default for Labelling {
+    fn default() -> Self {
         Self {
-            check: format!("{}.all(key, {kept})", labels_of("object")),
+            check: format!("{}.all(key, key.startsWith('{OF_NODES}'))", labels_of("object")),
             message: format!(
-                "subjects: binding a pod to a node sets no label but those under {TOPOLOGY} (field metadata.labels); label the pod before it is created"
+                "subjects: binding a pod to a node sets no label but those under {OF_NODES} (field metadata.labels); label the pod before it is created"
             ),
         }
     }
 }
-
-/// What the labels begin with that the API server copies from the node.
-const TOPOLOGY: &str = "topology.kubernetes.io/";
 
 fn validation(expression: String, message: String) -> Validation {
     Validation {

@@ -85,7 +85,8 @@ pub(super) fn rules(cell: &Cell<'_>) -> Vec<Contribution> {
 
 /// Binding a pod to a node must not label it. In a cluster, `closed` says so.
 fn unlabelled(cell: &Cell<'_>, subject: &Subject, matches: &MatchSet) -> Option<Contribution> {
-    let Labelling { check, message } = Labelling::of(&[cell.pods()?]);
+    cell.pods()?;
+    let Labelling { check, message } = Labelling::default();
     let check =
         Check { expression: check, message, message_expression: None, reason: "Forbidden".to_owned() };
     let matches =

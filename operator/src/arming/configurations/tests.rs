@@ -237,11 +237,17 @@ fn what_was_edited_while_no_operator_ran_is_neither_kept_nor_taken_for_covering(
     let some = json!({ "matchLabels": { "judged": "yes" } });
     for at in [service, json!({ "url": "", "caBundle": "b2xk" })] {
         let newest = reached(&at);
-        for (member, edit) in [("objectSelector", &some), ("clientConfig", &evil)] {
+        for (member, edit) in [
+            ("objectSelector", &some),
+            ("clientConfig", &evil),
+            ("matchPolicy", &json!("Exact")),
+            ("scope", &json!("Cluster")),
+        ] {
             let (mirror, mut edited) = (Mirror::default(), newest.clone());
             for one in edited.values_mut() {
                 for hook in one.manifest["webhooks"].as_array_mut().expect("webhooks") {
-                    hook[member] = edit.clone();
+                    let edited = if member == "scope" { &mut hook["rules"][0] } else { hook };
+                    edited[member] = edit.clone();
                 }
                 mirror.applied(stored(one, 1));
             }
