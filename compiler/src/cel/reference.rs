@@ -136,7 +136,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("facts.git.options", "The options in their long form, without values, sorted: `--force` for `-f`."),
     (
         "facts.git.force",
-        "Whether history on the other side may be overwritten or removed: `--force`, `+ref`, `--mirror`, `--prune`, `--delete`, `:ref`, or a setting at a push.",
+        "Whether history on the other side may be overwritten or removed: `--force`, `+ref`, `--mirror`, `--prune`, `--delete`, `:ref`, or a setting as `remote.o.push` at a push.",
     ),
     ("facts.git.config", "Settings for this one command (`-c`), as `core.pager=cat`."),
     (

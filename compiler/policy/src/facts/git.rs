@@ -29,7 +29,7 @@ pub struct Git {
     /// The options of the subcommand in their long form without values, sorted (`--force` for `-f`).
     pub options: Vec<String>,
     /// Whether history on the other side may be overwritten or removed: `--force` in any form, `+ref`,
-    /// `--mirror`, `--prune`, `--delete`, `:ref`, or any setting, such as `remote.origin.push=+main`.
+    /// `--mirror`, `--prune`, `--delete`, `:ref`, or a setting such as `remote.origin.push=+main`.
     pub force: bool,
     /// Settings for this call (`-c`, `--config`), such as `core.sshCommand=…`.
     pub config: Vec<String>,
@@ -84,7 +84,7 @@ pub fn of_command(command: &Command) -> Fact<Git> {
 
 fn read(words: &[&str]) -> Option<Git> {
     let mut git = Git::default();
-    let mut configured = false;
+    let mut forces = false;
     let mut words = words.iter().copied();
     loop {
         let word = words.next()?;
@@ -96,11 +96,15 @@ fn read(words: &[&str]) -> Option<Git> {
         match option {
             // With several, each is relative to the one before, or contradicts it.
             "-C" | "--git-dir" | "--work-tree" if git.folder.is_none() => git.folder = Some(value()?),
-            "-c" => git.config.push(value()?),
+            "-c" => {
+                let setting = value()?;
+                forces |= may_force(&setting);
+                git.config.push(setting);
+            }
             "--config-env" | "--exec-path" => {
+                let setting = value()?;
                 git.runs_program = true;
-                configured |= option == "--config-env";
-                let _ = value()?;
+                forces |= option == "--config-env" && may_force(&setting);
             }
             "-p" | "--paginate" => git.runs_program = true,
             "-P"
@@ -115,12 +119,19 @@ fn read(words: &[&str]) -> Option<Git> {
     }
     let operands = git.read_options(options::of(&git.subcommand)?, words)?;
     git.place(operands)?;
-    configured |= !git.config.is_empty();
-    git.runs_program |= configured;
-    git.force |= configured && git.subcommand == "push";
+    git.runs_program |= !git.config.is_empty();
+    git.force |= forces && git.subcommand == "push";
     git.options.sort_unstable();
     git.options.dedup();
     Some(git)
+}
+
+/// Whether a setting may make a push forced: `remote.NAME.push` and `.mirror` do, and an included file may set
+/// either. git ignores the case of a section's name. An alias is no matter here: its name is an unknown
+/// subcommand, and git's own subcommands come before aliases.
+fn may_force(setting: &str) -> bool {
+    let section = setting.split('.').next().unwrap_or_default().to_ascii_lowercase();
+    matches!(section.as_str(), "include" | "includeif" | "push" | "remote")
 }
 
 /// `--option=value`.

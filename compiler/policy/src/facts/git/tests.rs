@@ -63,10 +63,22 @@ fn a_push_with_a_setting_may_be_by_force() {
         "git -c remote.o.mirror=true push o",
         "git --config-env=include.path=X push o",
         "git --config-env include.path=X push o",
+        "git -c Remote.o.mirror push o",
+        "git -c includeIf.gitdir:/.path=/work/x push o",
     ] {
         assert!(git(text).force, "{text}");
     }
-    assert!(!git("git -c core.pager=cat log").force, "nothing is pushed");
+    for text in [
+        "git -c user.name=x push origin feature",
+        "git -c http.version=HTTP/1.1 push origin feature",
+        "git --config-env=http.extraHeader=HEADER push origin feature",
+        "git -c remote.o.prune=true fetch o",
+    ] {
+        assert!(!git(text).force, "{text}");
+    }
+    for text in ["git -c alias.p='push --force' p", "git --config-env=alias.p=X p"] {
+        assert_eq!(parse(text), Fact::Opaque, "{text}");
+    }
 }
 
 #[test]
