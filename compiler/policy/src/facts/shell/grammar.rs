@@ -131,7 +131,7 @@ impl<'s> Parser<'s> {
 
     /// Whether two lines are joined here, where no word or operator can go on. Anywhere else bash joins them
     /// before it looks for the next character: `<<\`, a line break and `-` are the operator `<<-`. No part of
-    /// the grammar moves past such a join, so that the line is not understood.
+    /// the grammar moves past such a join, so that the line is not understood; only after `&&` and `||` it does.
     fn joins(&self) -> bool {
         let before = self.at.checked_sub(1).and_then(|at| self.text.get(at));
         self.looking_at("\\\n") && before.is_none_or(|byte| is_blank(*byte) || *byte == b'\n')
@@ -225,6 +225,8 @@ impl<'s> Parser<'s> {
             if !self.eat("&&") && !self.eat("||") {
                 return Ok(());
             }
+            // No further character makes another operator of these two, so a join right after them joins nothing.
+            let _ = self.eat("\\\n");
             self.newlines()?;
         }
     }
