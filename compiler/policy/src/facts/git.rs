@@ -47,7 +47,7 @@ pub struct RefSpec {
     /// As written; empty when something is removed.
     pub source: String,
     /// The ref that is written, without `refs/heads/`; opaque where it depends on the repository (`HEAD`,
-    /// patterns, `heads/main`, which is `refs/heads/main` if the other side has that).
+    /// patterns, `heads/main`, which is `refs/heads/main` if the other side has that, and [`FOLDERS`]).
     pub destination: Fact<String>,
 }
 
@@ -262,6 +262,32 @@ const STRATEGIES: &[&str] = &["ort", "recursive", "resolve", "octopus", "ours", 
 /// (gitremote-helpers(7)).
 const SCHEMES: &[&str] = &["https", "http", "ssh", "git", "file", "ftp", "ftps", "git+ssh", "ssh+git"];
 
+/// Folders of `refs/` that git, GitHub, GitLab, Bitbucket and Gerrit use. The list is not complete: any server
+/// may have `refs/NAME`, and git then writes that for `NAME`. With every name that has a slash, `feature/x`
+/// would be opaque too.
+const FOLDERS: &[&str] = &[
+    "bisect",
+    "changes",
+    "drafts",
+    "environments",
+    "for",
+    "heads",
+    "keep-around",
+    "merge-requests",
+    "meta",
+    "notes",
+    "original",
+    "pipelines",
+    "pull",
+    "pull-requests",
+    "remotes",
+    "replace",
+    "stash",
+    "tags",
+    "users",
+    "worktree",
+];
+
 /// Whether a remote is an address that names a program: `ext::sh -c …`, `helper://…`.
 fn names_program(remote: &str) -> bool {
     remote.contains("::") || remote.split_once("://").is_some_and(|(scheme, _)| !SCHEMES.contains(&scheme))
@@ -285,7 +311,8 @@ fn ref_spec(text: &str, subcommand: &str) -> Option<(RefSpec, bool)> {
     let depends = destination.is_empty()
         || destination == "HEAD"
         || destination.contains(['*', '@', '~', '^', ':'])
-        || ["heads/", "tags/", "remotes/"].iter().any(|kind| destination.starts_with(kind));
+        || destination == "stash"
+        || destination.split_once('/').is_some_and(|(folder, _)| FOLDERS.contains(&folder));
     let destination = match destination.strip_prefix("refs/heads/").unwrap_or(destination) {
         _ if depends => Fact::Opaque,
         name => Fact::Known(name.to_owned()),
