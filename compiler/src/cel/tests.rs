@@ -181,6 +181,20 @@ fn what_is_folded_is_hardly_larger_than_what_it_is_made_of() {
 }
 
 #[test]
+fn no_spelling_takes_an_undeclared_parameter_for_an_absent_one() {
+    for (source, at) in [
+        ("params.host", "host"),
+        ("has(params.host)", "host"),
+        ("'host' in params", "'host'"),
+        ("params['host']", "'host'"),
+        ("params[?'host'].hasValue()", "'host'"),
+    ] {
+        let expected = format!("[{at}] no parameter `host` (did you mean `hosts`?)");
+        assert_eq!(errors(source, Type::Dyn), expected, "{source}");
+    }
+}
+
+#[test]
 fn errors_say_what_where_and_what_instead() {
     let cases = [
         ("objct.spec", "[objct] `objct` is not declared (did you mean `object`?)"),
@@ -199,11 +213,6 @@ fn errors_say_what_where_and_what_instead() {
         ),
         ("has(object.spec.hostPid)", "[hostPid] PodSpec has no field `hostPid` (did you mean `hostPID`?)"),
         ("request.user.name", "[user] AdmissionRequest has no field `user`"),
-        ("params.host", "[host] no parameter `host` (did you mean `hosts`?)"),
-        ("has(params.host)", "[host] no parameter `host` (did you mean `hosts`?)"),
-        ("'host' in params", "['host'] no parameter `host` (did you mean `hosts`?)"),
-        ("params['host']", "['host'] no parameter `host` (did you mean `hosts`?)"),
-        ("params[?'host'].hasValue()", "['host'] no parameter `host` (did you mean `hosts`?)"),
         ("variables.x", "[x] no variable `x` (a variable sees only those that stand before it)"),
         ("pod.containers", "[containers] `pod` has no `containers` (did you mean `allContainers`?)"),
         ("1 + 'a'", "[1 + 'a'] `+` does not take int and string"),

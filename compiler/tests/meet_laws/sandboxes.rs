@@ -490,81 +490,52 @@ proptest! {
     }
 }
 
-#[test]
-fn what_is_something_else_in_two_packs_is_a_conflict() {
-    let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let with = |name: &'static str, change: &dyn Fn(&mut Policy)| {
+/// A sandbox that both packs have, but for what a test changes.
+fn shell() -> Sandbox {
+    sandbox("shell").new_tree(&mut proptest::test_runner::TestRunner::deterministic()).unwrap().current()
+}
+
+/// Two packs that differ in one thing, whichever comes first.
+fn conflicts(change: &dyn Fn(&mut Policy, bool), expected: Conflict) {
+    let with = |name: &'static str, other: bool| {
         let mut policy =
             policy(name).new_tree(&mut proptest::test_runner::TestRunner::deterministic()).unwrap().current();
         policy.pools =
             vec![pool().new_tree(&mut proptest::test_runner::TestRunner::deterministic()).unwrap().current()];
         policy.tools.clear();
         policy.audit = None;
-        change(&mut policy);
+        change(&mut policy, other);
         policy
     };
-    let base = sandbox("shell").new_tree(&mut runner).unwrap().current();
+    let (a, b) = (with("a", false), with("b", true));
+    assert_eq!(meet(vec![a.clone(), b.clone()]), Err(vec![expected.clone()]));
+    assert_eq!(meet(vec![b, a]), Err(vec![expected]));
+}
+
+#[test]
+fn what_is_something_else_in_two_packs_is_a_conflict() {
+    let base = shell();
     let placed = |pool: &'static str| Sandbox { pool: Some(pool.to_owned()), ..base.clone() };
     let conflict = |kind, name: &str, what| Conflict::Differs { kind, name: name.to_owned(), what };
-    let variable = |variable: &str, fault| {
-        let (sandbox, variable) = ("shell".to_owned(), variable.to_owned());
-        Conflict::Variable { sandbox, variable, fault }
-    };
-    let check = |change: &dyn Fn(&mut Policy, bool), expected: Conflict| {
-        let a = with("a", &|policy| change(policy, false));
-        let b = with("b", &|policy| change(policy, true));
-        assert_eq!(meet(vec![a.clone(), b.clone()]), Err(vec![expected.clone()]));
-        assert_eq!(meet(vec![b, a]), Err(vec![expected]));
-    };
-    check(
+    conflicts(
         &|policy, other| policy.pools[0].runtime_class = if other { "runc" } else { "gvisor" }.to_owned(),
         conflict("pool", "warm", "RuntimeClasses"),
     );
-    check(
+    conflicts(
         &|policy, other| policy.pools[0].backend = if other { Backend::Pod } else { Backend::Native },
         conflict("pool", "warm", "backends"),
     );
-    check(
+    conflicts(
         &|policy, other| policy.sandboxes = vec![placed(if other { "warm" } else { "cold" })],
         conflict("sandbox", "shell", "pools"),
     );
-    check(
+    conflicts(
         &|policy, other| {
             policy.sandboxes = vec![Sandbox { runtime: other.then_some(Language::Python), ..base.clone() }]
         },
         conflict("sandbox", "shell", "runtimes"),
     );
-    check(
-        &|policy, other| {
-            let environment = vec![("LANG".to_owned(), if other { "C" } else { "en" }.to_owned())];
-            policy.sandboxes = vec![Sandbox { environment, ..base.clone() }];
-        },
-        variable("LANG", VariableFault::Values),
-    );
-    let with_variables = |pool: Option<&str>, names: &[&str]| Sandbox {
-        pool: pool.map(str::to_owned),
-        environment: names.iter().map(|name| ((*name).to_owned(), "x".to_owned())).collect(),
-        ..base.clone()
-    };
-    // Whoever places it names its variables.
-    for (mine, theirs, expected) in [
-        (
-            with_variables(Some("warm"), &[]),
-            with_variables(None, &["GIT_SSH_COMMAND"]),
-            variable("GIT_SSH_COMMAND", VariableFault::OnlyInCeiling),
-        ),
-        (
-            with_variables(Some("warm"), &["LANG"]),
-            with_variables(Some("warm"), &["LANG", "TZ"]),
-            variable("TZ", VariableFault::NotInEveryPlacer),
-        ),
-    ] {
-        check(
-            &|policy, other| policy.sandboxes = vec![if other { theirs.clone() } else { mine.clone() }],
-            expected,
-        );
-    }
-    check(
+    conflicts(
         &|policy, other| {
             let mut one = tool("shell.exec");
             one.run.sandbox = if other { "shell" } else { "python" }.to_owned();
@@ -581,4 +552,46 @@ fn what_is_something_else_in_two_packs_is_a_conflict() {
         },
         conflict("tool", "shell.exec", "`run`"),
     );
+}
+
+/// Whoever places a sandbox names its variables.
+#[test]
+fn a_variable_that_only_one_of_two_packs_names_is_a_conflict() {
+    let base = shell();
+    let with = |pool: Option<&str>, variables: &[(&str, &str)]| Sandbox {
+        pool: pool.map(str::to_owned),
+        environment: variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
+        ..base.clone()
+    };
+    let placed = |variables: &[(&str, &str)]| with(Some("warm"), variables);
+    let variable = |variable: &str, fault| Conflict::Variable {
+        sandbox: "shell".to_owned(),
+        variable: variable.to_owned(),
+        fault,
+    };
+    for (mine, theirs, expected) in [
+        (
+            with(None, &[("LANG", "en")]),
+            with(None, &[("LANG", "C")]),
+            variable("LANG", VariableFault::Values),
+        ),
+        (
+            placed(&[]),
+            with(None, &[("GIT_SSH_COMMAND", "x")]),
+            variable("GIT_SSH_COMMAND", VariableFault::OnlyInCeiling),
+        ),
+        (
+            placed(&[("LANG", "x")]),
+            placed(&[("LANG", "x"), ("TZ", "x")]),
+            variable("TZ", VariableFault::NotInEveryPlacer),
+        ),
+    ] {
+        let change = |policy: &mut Policy, other| {
+            policy.sandboxes = vec![if other { theirs.clone() } else { mine.clone() }];
+        };
+        conflicts(&change, expected);
+    }
 }

@@ -267,10 +267,10 @@ fn asks(hook: &Value, asked: &Value) -> bool {
     let rules = |of: &Value| -> Vec<Value> {
         let rules = of.get("rules").and_then(Value::as_array).cloned().unwrap_or_default();
         let without_scope = rules.into_iter().map(|mut rule| {
-            if let Some(members) = rule.as_object_mut() {
-                if members.get("scope") == Some(&json!("*")) {
-                    members.remove("scope");
-                }
+            if let Some(members) = rule.as_object_mut()
+                && members.get("scope") == Some(&json!("*"))
+            {
+                members.remove("scope");
             }
             rule
         });
