@@ -214,7 +214,7 @@ fn bundles_are_reserved(cluster: &Cluster) {
                 .kubectl_raw(["delete", "configmap", "-n", "agents-pool", name, "--ignore-not-found"], "");
             if !output.status.success() && told.contains("operator alone") { Ok(()) } else { Err(told) }
         });
-        told.expect(&refused.to_string());
+        told.unwrap_or_else(|error| panic!("{refused}: {error}"));
     }
     cluster
         .kubectl(["create", "-f", "-"], &map("ordinary", json!({})).to_string())
@@ -295,7 +295,7 @@ fn pools_are_the_operators(cluster: &Cluster) {
             let (taken, told) = tried(&dry, object);
             if !taken && told.contains(says) { Ok(()) } else { Err(told) }
         });
-        refused.expect(&object.to_string());
+        refused.unwrap_or_else(|error| panic!("{object}: {error}"));
     }
     // The operator's own Deployment gets as far as a pod; no other user can scale it, attach to it, or change
     // what it runs.
