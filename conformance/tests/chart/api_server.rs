@@ -44,6 +44,7 @@ fn the_api_server_takes_the_chart_and_nothing_is_left_of_it() {
     nothing_joins(&cluster);
     bundles_are_reserved(&cluster);
     pools_are_the_operators(&cluster);
+    every_kind_is_stored(&cluster);
     // Without a node the clean-up cannot run; a test on a node shows that it works. Helm is not told to wait:
     // it watches kinds that are deleted meanwhile, and then may wait for ever.
     let output =
@@ -51,6 +52,20 @@ fn the_api_server_takes_the_chart_and_nothing_is_left_of_it() {
     assert!(output.status.success(), "{}", said(&output));
     cluster.kubectl(["delete", "namespace", NAMESPACE], "").expect("deleted");
     nothing_is_left(&cluster, &before).expect("nothing is left");
+}
+
+/// The API server sets up the storage of a kind at the first request for it. Where that request is its own, to
+/// list what goes with a kind that is deleted, it fails, and is repeated only minutes later.
+fn every_kind_is_stored(cluster: &Cluster) {
+    for kind in ["policybindings", "policyexceptions", "policypacks", "sandboxpools"] {
+        let listed = until_ok("the kind is listed", || {
+            let output = cluster
+                .kubectl_raw(["get", kind, "--all-namespaces"], "")
+                .map_err(|error| error.to_string())?;
+            if output.status.success() { Ok(()) } else { Err(said(&output)) }
+        });
+        listed.expect(kind);
+    }
 }
 
 /// Pods of both Deployments are created in a namespace of level Restricted, and wait for a node.
