@@ -12,6 +12,7 @@ mod explain;
 mod hostile;
 mod images;
 mod import;
+mod import_settings;
 mod init;
 mod json;
 mod layout;

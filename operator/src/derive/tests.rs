@@ -1,0 +1,279 @@
+//! What follows for bindings and their statuses from what a cluster holds, over restarts and lost bindings.
+
+use serde_json::{Map, json};
+
+use super::*;
+use crate::kind::Kind;
+use crate::mirror::Mirror;
+use crate::object::Live;
+use crate::report::{Outcome, PackChecks, report};
+
+const SYSTEM: &str = "bailiwick-system";
+
+fn options() -> Options {
+    let namespace = SYSTEM.to_owned();
+    Options { namespace, cluster: ClusterOptions::default(), user_namespaces: UserNamespaces::On }
+}
+
+fn live(kind: Kind, name: &str, spec: &Value, status: Value) -> Live {
+    let key = Key { kind, namespace: None, name: name.to_owned() };
+    Live { body: Map::from_iter([("spec".to_owned(), spec.clone())]), status, ..Live::named(key) }
+}
+
+fn pack(version: &str, cidr: &str) -> Live {
+    let spec = json!({
+        "pack": "a", "version": version, "parameters": [{ "name": "port", "type": "int", "default": 443, "minimum": 1, "maximum": 1000, "bindable": true }],
+        "subjects": { "namespaces": { "selector": { "matchLabels": { "zone": "a" } } }, "unmatched": "Deny" },
+        "isolation": { "podSecurity": { "level": "Restricted", "version": "v1.36" } },
+        "network": { "egress": [{ "name": "out", "to": { "cidr": cidr }, "ports": [{ "port": "${port}" }] }] },
+    });
+    live(Kind::PolicyPack, &format!("a-{version}"), &spec, Value::Null)
+}
+
+fn bound(version: &str, more: &Value, status: &Value) -> Live {
+    let mut spec = json!({ "pack": { "name": "a", "version": version } });
+    spec.as_object_mut().expect("a spec").extend(more.as_object().expect("an object").clone());
+    live(Kind::PolicyBinding, "a", &spec, status.clone())
+}
+
+/// A cluster of these objects and one namespace.
+fn cluster(objects: impl IntoIterator<Item = Live>) -> Mirror {
+    let mirror = Mirror::default();
+    let mut namespace = live(Kind::Namespace, "n", &Value::Null, Value::Null);
+    namespace.labels.insert("zone".to_owned(), "a".to_owned());
+    mirror.applied(namespace);
+    for one in objects {
+        mirror.applied(one);
+    }
+    mirror
+}
+
+fn derived(deriver: &mut Deriver, mirror: &Mirror) -> (World, Derived) {
+    let world = World::read(&mirror.view());
+    let derived = deriver.derive(&world, &options(), "", &Standing::read(&mirror.view(), SYSTEM), 0);
+    (world, derived)
+}
+
+/// The status that the operator would write of the binding.
+fn status(mirror: &Mirror, world: &World, derived: &Derived) -> Value {
+    status_after(mirror, world, derived, &BTreeMap::new(), &BTreeSet::new())
+}
+
+/// The same where some objects could not be written, and the webhook is armed by some policies.
+fn status_after(
+    mirror: &Mirror,
+    world: &World,
+    derived: &Derived,
+    failed: &BTreeMap<Key, String>,
+    armed: &BTreeSet<String>,
+) -> Value {
+    let outcome = Outcome { failed, armed, disarmed: None, now: "2026-01-01T00:00:00Z" };
+    let due = report(world, derived, &mirror.view(), &mut PackChecks::default(), &outcome);
+    let of = due.into_iter().find(|one| one.live.key.kind == Kind::PolicyBinding);
+    of.expect("a status").status
+}
+
+/// The statuses of all bindings, by name.
+fn statuses(mirror: &Mirror, world: &World, derived: &Derived) -> BTreeMap<String, Value> {
+    let (failed, armed) = (BTreeMap::new(), BTreeSet::new());
+    let outcome = Outcome { failed: &failed, armed: &armed, disarmed: None, now: "2026-01-01T00:00:00Z" };
+    let due = report(world, derived, &mirror.view(), &mut PackChecks::default(), &outcome);
+    let bindings = due.into_iter().filter(|one| one.live.key.kind == Kind::PolicyBinding);
+    bindings.map(|one| (one.live.key.name.clone(), one.status)).collect()
+}
+
+fn condition<'s>(status: &'s Value, aspect: &str) -> &'s Value {
+    let all = status["conditions"].as_array().expect("conditions");
+    all.iter().find(|one| one["type"] == aspect).expect("a condition")
+}
+
+#[test]
+fn the_stage_is_part_of_what_replicas_must_decide_by() {
+    let expected = |stage: &str| {
+        let bound = bound("1.0.0", &json!({ "stage": stage }), &Value::Null);
+        derived(&mut Deriver::default(), &cluster([pack("1.0.0", "192.0.2.0/24"), bound])).1.expected
+    };
+    let (audit, enforce) = (expected("Audit"), expected("Enforce"));
+    assert_eq!((audit.len(), enforce.len()), (1, 1));
+    assert_ne!(audit, enforce);
+}
+
+#[test]
+fn a_binding_is_ready_once_the_api_server_asks_about_it() {
+    let mirror = cluster([pack("1.0.0", "192.0.2.0/24"), bound("1.0.0", &json!({}), &Value::Null)]);
+    let (world, derived) = derived(&mut Deriver::default(), &mirror);
+    let ready = |failed: &BTreeMap<Key, String>, armed: &BTreeSet<String>| {
+        let status = status_after(&mirror, &world, &derived, failed, armed);
+        let ready = condition(&status, "Ready");
+        (ready["reason"].as_str().unwrap_or_default().to_owned(), ready["message"].to_string())
+    };
+    let (nothing, others) = (BTreeMap::new(), BTreeSet::from(["0".repeat(64)]));
+    assert_eq!(ready(&nothing, &derived.expected).0, "Ready");
+    assert_eq!(ready(&nothing, &others).0, "NotArmed", "it is armed by what was bound before");
+    let hook = derived.hooks.keys().next().expect("a configuration").clone();
+    let failed = BTreeMap::from([(hook, "request is too large".to_owned())]);
+    let (reason, message) = ready(&failed, &others);
+    assert!(reason == "CannotArm" && message.contains("too large"), "{reason} {message}");
+    assert_eq!(ready(&failed, &derived.expected).0, "Ready", "what is asked about already still is");
+}
+
+const BROKEN: &str = "192.0.2.0/99";
+
+#[test]
+fn a_restart_keeps_what_was_in_force_whatever_the_binding_asks_for_by_now() {
+    let good = || pack("1.0.0", "192.0.2.0/24");
+    let mirror = cluster([good(), bound("1.0.0", &json!({ "parameters": { "port": 80 } }), &Value::Null)]);
+    let (world, before) = derived(&mut Deriver::default(), &mirror);
+    assert!(before.wanted.keys().any(|key| key.kind == Kind::NetworkPolicy), "{:?}", before.problems);
+    let status = status(&mirror, &world, &before);
+    for more in [
+        json!({}),
+        json!({ "parameters": { "port": 443 } }),
+        json!({ "parameters": { "unheard": "of" } }),
+        json!({ "narrowTo": { "pods": { "matchLabels": { "x": "y" } } } }),
+    ] {
+        let mirror = cluster([good(), pack("2.0.0", BROKEN), bound("2.0.0", &more, &status)]);
+        let (_, after) = derived(&mut Deriver::default(), &mirror);
+        assert!(after.lost.is_empty() && !after.verdicts["a"].is_current(), "{more}");
+        assert_eq!((after.wanted, after.hooks), (before.wanted.clone(), before.hooks.clone()), "{more}");
+    }
+}
+
+#[test]
+fn what_cannot_be_worked_out_after_a_restart_is_lost_and_its_status_still_says_what_was_in_force() {
+    let mirror = cluster([pack("1.0.0", "192.0.2.0/24"), bound("1.0.0", &json!({}), &Value::Null)]);
+    let (world, before) = derived(&mut Deriver::default(), &mirror);
+    let known = status(&mirror, &world, &before);
+    assert_eq!(known["version"], "1.0.0");
+    let nothing = json!({ "pack": "not an object" });
+    for (what, objects) in [
+        (
+            "another content",
+            vec![pack("1.0.0", "198.51.100.0/24"), pack("2.0.0", BROKEN), bound("2.0.0", &json!({}), &known)],
+        ),
+        ("no pack", vec![pack("2.0.0", BROKEN), bound("2.0.0", &json!({}), &known)]),
+        (
+            "an unreadable binding",
+            vec![pack("1.0.0", "192.0.2.0/24"), live(Kind::PolicyBinding, "a", &nothing, known.clone())],
+        ),
+    ] {
+        let mirror = cluster(objects);
+        let (world, after) = derived(&mut Deriver::default(), &mirror);
+        assert_eq!(after.lost.keys().collect::<Vec<_>>(), ["a"], "{what}");
+        assert!(!after.wanted.keys().any(|key| key.kind == Kind::Namespace), "{what}");
+        let said = status(&mirror, &world, &after);
+        for member in ["version", "digest", "stage", "cells", "chosen"] {
+            assert_eq!(said[member], known[member], "{what}: {member}");
+        }
+        if what != "an unreadable binding" {
+            let enforced = condition(&said, "Enforced");
+            assert_eq!(
+                (&enforced["status"], &enforced["reason"]),
+                (&json!("False"), &json!("Lost")),
+                "{what}"
+            );
+        }
+    }
+    // A deriver that knows the policy already loses nothing when the binding becomes unreadable.
+    let mut deriver = Deriver::default();
+    let (_, first) = derived(&mut deriver, &mirror);
+    let unreadable = Live { version: 2, ..live(Kind::PolicyBinding, "a", &nothing, known) };
+    mirror.applied(unreadable);
+    let (_, second) = derived(&mut deriver, &mirror);
+    assert!(second.lost.is_empty());
+    assert_eq!(second.wanted, first.wanted);
+    // A binding that was never in force has nothing to lose.
+    let mirror = cluster([bound("1.0.0", &json!({}), &Value::Null)]);
+    assert!(derived(&mut Deriver::default(), &mirror).1.lost.is_empty());
+}
+
+/// The object as it exists after it was applied.
+fn stands(wanted: &Wanted) -> Live {
+    let strings = |at: &str| wanted.manifest.pointer(at).cloned().unwrap_or_else(|| json!({}));
+    let mut body = wanted.manifest.as_object().expect("an object").clone();
+    body.retain(|member, _| member == "spec");
+    Live {
+        labels: serde_json::from_value(strings("/metadata/labels")).expect("labels"),
+        annotations: serde_json::from_value(strings("/metadata/annotations")).expect("annotations"),
+        body,
+        version: 2,
+        ..Live::named(wanted.key.clone())
+    }
+}
+
+/// The binding and the pack `b`, which governs the zones `a` and `b`.
+fn beside() -> [Live; 2] {
+    let mut pack = pack("1.0.0", "192.0.2.0/24");
+    pack.key.name = "b-1.0.0".to_owned();
+    let spec = pack.body.get_mut("spec").expect("a spec");
+    spec["pack"] = json!("b");
+    let zones = json!([{ "key": "zone", "operator": "In", "values": ["a", "b"] }]);
+    spec["subjects"]["namespaces"]["selector"] = json!({ "matchExpressions": zones });
+    let spec = json!({ "pack": { "name": "b", "version": "1.0.0" } });
+    [pack, live(Kind::PolicyBinding, "b", &spec, Value::Null)]
+}
+
+/// The namespaces for which each policy of cells is wanted, and those whose labels are wanted.
+fn kept(derived: &Derived) -> (Vec<String>, Vec<&str>) {
+    let policies = derived.wanted.values().filter(|one| {
+        one.key.kind == Kind::ValidatingAdmissionPolicy
+            && one.key.name.starts_with(bailiwick_compiler::emit::CELLS)
+    });
+    let at = "/spec/matchConstraints/namespaceSelector/matchExpressions/0/values";
+    let mut places: Vec<_> =
+        policies.map(|one| one.manifest.pointer(at).expect("names").to_string()).collect();
+    places.sort();
+    let labelled = derived.wanted.keys().filter(|key| key.kind == Kind::Namespace);
+    (places, labelled.map(|key| key.name.as_str()).collect())
+}
+
+#[test]
+fn beside_a_lost_binding_all_others_are_kept_but_for_what_it_has_a_say_in() {
+    let two = |status: &Value, good: bool| {
+        let other = beside().into_iter().chain(good.then(|| pack("1.0.0", "192.0.2.0/24")));
+        let mirror = cluster(other.chain([bound("1.0.0", &json!({}), status)]));
+        let mut namespace = live(Kind::Namespace, "m", &Value::Null, Value::Null);
+        namespace.labels.insert("zone".to_owned(), "b".to_owned());
+        mirror.applied(namespace);
+        mirror
+    };
+    let mirror = two(&Value::Null, true);
+    let (world, before) = derived(&mut Deriver::default(), &mirror);
+    let all = (vec![r#"["m"]"#.to_owned(), r#"["n"]"#.to_owned()], vec!["m", "n"]);
+    assert_eq!(kept(&before), all, "{:?}", before.problems);
+    let known = status(&mirror, &world, &before);
+
+    // All objects exist, and the pack is gone.
+    let mirror = two(&known, false);
+    for one in before.wanted.values().filter(|one| one.key.kind != Kind::NetworkPolicy) {
+        let mut live = stands(one);
+        if one.key.kind == Kind::Namespace {
+            let zone = if one.key.name == "n" { "a" } else { "b" };
+            live.labels.insert("zone".to_owned(), zone.to_owned());
+        }
+        mirror.applied(live);
+    }
+    let (world, after) = derived(&mut Deriver::default(), &mirror);
+    assert_eq!(after.lost.keys().collect::<Vec<_>>(), ["a"]);
+    assert_eq!(kept(&after), (vec![r#"["m"]"#.to_owned()], vec!["m"]));
+    for key in after.wanted.keys().filter(|key| whole::is_whole(key.kind.name(), &key.name)) {
+        assert_eq!(after.wanted[key], before.wanted[key], "{key}");
+    }
+    let said = statuses(&mirror, &world, &after);
+    let enforced = condition(&said["b"], "Enforced");
+    assert_eq!((&enforced["status"], &enforced["reason"]), (&json!("False"), &json!("HeldByLost")));
+    let message = enforced["message"].as_str().expect("a message");
+    assert!(message.contains("namespaces `n` ") && message.contains("since `a` had"), "{message}");
+    let lost = |said: &BTreeMap<String, Value>| condition(&said["a"], "Enforced")["message"].to_string();
+    assert!(!lost(&said).contains("no admission policy"), "{}", lost(&said));
+
+    // The webhook is disarmed for a time: what judged pods is gone, and everything that can be made again
+    // is made again.
+    for one in before.wanted.values().filter(|one| crate::arming::is_withdrawn(&one.key)) {
+        mirror.deleted(&Live { version: 3, ..stands(one) });
+    }
+    let (world, after) = derived(&mut Deriver::default(), &mirror);
+    assert_eq!(kept(&after), (vec![r#"["m","n"]"#.to_owned()], vec!["m"]));
+    let said = statuses(&mirror, &world, &after);
+    assert!(lost(&said).contains("no admission policy of `a@1.0.0` exists"), "{}", lost(&said));
+}
