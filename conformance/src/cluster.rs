@@ -24,7 +24,7 @@ pub const MADE: &str = "conformance.bailiwick.dev/made";
 pub const LENT: &str = "BAILIWICK_LENT_CLUSTER";
 
 /// Where Bailiwick is installed, and where the tests install it.
-const SYSTEM: &str = "bailiwick-system";
+pub const SYSTEM: &str = "bailiwick-system";
 
 /// A running API server and its connection details.
 #[derive(Debug)]

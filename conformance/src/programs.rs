@@ -116,7 +116,7 @@ impl Running {
     ///
     /// # Errors
     /// It cannot be asked, or waiting for it failed.
-    pub fn terminate(mut self) -> Result<ExitStatus> {
+    pub fn terminate(&mut self) -> Result<ExitStatus> {
         self.signal("TERM")?;
         Ok(self.child.wait()?)
     }
@@ -306,8 +306,7 @@ impl Executor {
     /// # Errors
     /// Waiting for it failed.
     pub fn terminate(mut self) -> Result<ExitStatus> {
-        self.running.signal("TERM")?;
-        Ok(self.running.child.wait()?)
+        self.running.terminate()
     }
 
     /// Kills it without warning, and waits.

@@ -12,10 +12,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, anyhow, ensure};
 
 use super::Stage;
+use crate::cluster::SYSTEM;
 use crate::patience::until_ok;
 use crate::programs::{self, Running};
-
-const SYSTEM: &str = "bailiwick-system";
 
 /// What replaces a command that contains a text.
 #[derive(Clone, Copy)]

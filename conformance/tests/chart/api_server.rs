@@ -1,14 +1,12 @@
 //! The chart on a real API server, without a node: every object is accepted, the pods pass the Pod Security
 //! level of their namespaces, foreign pods do not get into ours, and nothing is left after the uninstall.
 
-use bailiwick_conformance::cluster::{Cluster, MADE};
+use bailiwick_conformance::cluster::{Cluster, MADE, SYSTEM as NAMESPACE};
 use bailiwick_conformance::guest::{everything, nothing_is_left};
 use bailiwick_conformance::patience::until_ok;
 use serde_json::{Value, json};
 
 use crate::helm::{Helm, images, said};
-
-const NAMESPACE: &str = "bailiwick-system";
 
 #[test]
 fn the_api_server_takes_the_chart_and_nothing_is_left_of_it() {

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bailiwick_compiler::emit::{EmitOptions, Enforcement, artifacts};
 use bailiwick_conformance::api::Api;
 use bailiwick_conformance::cluster::Cluster;
 use bailiwick_conformance::guest::Guest;
@@ -15,13 +14,12 @@ use bailiwick_conformance::patience::until;
 use bailiwick_policy::admission::{AdmissionRequest, ManifestContext, Namespaces, Phase, Reviewer};
 use bailiwick_policy::bundle::Bundle;
 use bailiwick_policy::json::Json;
-use bailiwick_policy::policy::{Admission, Policy, Unmatched};
+use bailiwick_policy::policy::Policy;
 use serde_json::{Value, json};
 
 use crate::cluster::install;
-use crate::generated::{DEPTH, Dice, SEED, pods};
-use crate::policies::{DIGEST, bare, digest, labels};
-use crate::rules::Author;
+use crate::generated::{DEPTH, Dice, expressible, pods};
+use crate::policies::{DIGEST, labels};
 
 /// Rules that at least one pod makes fail, and at least one does not.
 const RULES: usize = 40;
@@ -44,31 +42,9 @@ enum Came {
 
 /// The policy with those rules that the API server's CEL can express, each over the pods that name it.
 fn policy(expressions: &[(String, String)]) -> Policy {
-    let mut policy = bare();
-    policy.cell = "dddddddddddddddd".to_owned();
-    let subject = policy.subject.as_mut().unwrap();
-    subject.namespaces = vec![labels(&[("bailiwick.dev/zone", NAMESPACE)])];
-    subject.pods = Vec::new();
-    subject.unmatched = Unmatched::Allow;
-    subject.exclusive = false;
-    let mut author = Author::new();
-    let rule = |(name, expression): &(String, String)| {
-        let mut rule = author.rule(name, &["CREATE"], expression, name);
-        rule.pod_templates = false;
-        rule.matches.object_selector = Some(labels(&[(ASKS, name)]));
-        rule
-    };
-    let rules = expressions.iter().map(rule).collect();
-    let (shared, regexes) = author.into_parts();
-    policy.admission = Admission { shared, regexes, rules, ..Admission::default() };
-    let report = artifacts(&policy, &digest(&policy), &EmitOptions::default()).unwrap().report;
-    let carried = |name: &str| {
-        let end = format!("/{name}");
-        let statement = report.statements.iter().find(|statement| statement.id.ends_with(&end));
-        statement.is_some_and(|statement| statement.floor == Enforcement::Full)
-    };
-    policy.admission.rules.retain(|rule| carried(&rule.name));
-    policy
+    expressible("dddddddddddddddd", NAMESPACE, expressions, |rule| {
+        rule.matches.object_selector = Some(labels(&[(ASKS, &rule.name)]));
+    })
 }
 
 fn reviewer(policy: &Policy) -> Reviewer {
@@ -123,7 +99,7 @@ fn theirs(api: &Api, rule: &str, pod: &Value) -> Option<Came> {
 
 /// Rules that some of the pods make fail, and not all.
 fn erring(pods: &[Value]) -> Policy {
-    let mut dice = Dice(std::env::var("BAILIWICK_SEED").map_or(SEED, |seed| seed.parse().unwrap()));
+    let mut dice = Dice::seeded();
     let (mut found, mut made) = (Vec::new(), 0);
     while found.len() < RULES && made < MOST {
         let mut expressions = Vec::new();

@@ -16,7 +16,7 @@ use bailiwick_conformance::pod_security_fixtures::fixtures;
 use bailiwick_policy::admission::{AdmissionRequest, ManifestContext, Namespaces, Phase, Reviewer};
 use bailiwick_policy::bundle::Bundle;
 use bailiwick_policy::json::Json;
-use bailiwick_policy::policy::{Action, Admission, Policy, Unmatched};
+use bailiwick_policy::policy::{Action, Admission, AdmissionRule, Policy, Unmatched};
 use serde_json::{Value, json};
 
 use crate::cluster::install;
@@ -35,7 +35,7 @@ const PODS: usize = 500;
 /// Threads that send requests: while one waits for the API server, others evaluate.
 const ASKING: usize = 4;
 pub(crate) const DEPTH: u32 = 3;
-pub(crate) const SEED: u64 = 11;
+const SEED: u64 = 11;
 
 /// Forms of each kind: `$B` bool, `$S` string, `$I` int, `$L` list of strings, `$C` list of containers, `$O`
 /// bool over the container `c`.
@@ -176,9 +176,14 @@ const FORMS: &[(char, &[&str])] = &[
 ];
 
 /// SplitMix64.
-pub(crate) struct Dice(pub(crate) u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
+    /// Thrown anew as `BAILIWICK_SEED` says, or always in the same way.
+    pub(crate) fn seeded() -> Self {
+        Self(std::env::var("BAILIWICK_SEED").map_or(SEED, |seed| seed.parse().unwrap()))
+    }
+
     fn roll(&mut self, sides: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -221,10 +226,25 @@ fn expressions(index: usize, dice: &mut Dice) -> Vec<(String, String)> {
 
 /// The policy of one namespace with those of these expressions that the API server's CEL can express.
 fn policy(index: usize, expressions: &[(String, String)]) -> Policy {
+    let cell = format!("eeee{index:012x}");
+    let mut policy = expressible(&cell, &namespace(index), expressions, |rule| rule.action = Action::Warn);
+    policy.admission.rules.truncate(IN_A_NAMESPACE);
+    assert_eq!(policy.admission.rules.len(), IN_A_NAMESPACE, "too few rules can be said to the API server");
+    policy
+}
+
+/// A policy over a zone, with a rule for each name and expression that the API server's CEL can express; the others
+/// are in the report, and in no admission policy. `change` is made to each rule.
+pub(crate) fn expressible(
+    cell: &str,
+    zone: &str,
+    expressions: &[(String, String)],
+    change: impl Fn(&mut AdmissionRule),
+) -> Policy {
     let mut policy = bare();
-    policy.cell = format!("eeee{index:012x}");
+    policy.cell = cell.to_owned();
     let subject = policy.subject.as_mut().unwrap();
-    subject.namespaces = vec![labels(&[("bailiwick.dev/zone", &namespace(index))])];
+    subject.namespaces = vec![labels(&[("bailiwick.dev/zone", zone)])];
     subject.pods = Vec::new();
     subject.unmatched = Unmatched::Allow;
     subject.exclusive = false;
@@ -232,13 +252,12 @@ fn policy(index: usize, expressions: &[(String, String)]) -> Policy {
     let rule = |(name, expression): &(String, String)| {
         let mut rule = author.rule(name, &["CREATE"], expression, name);
         rule.pod_templates = false;
-        rule.action = Action::Warn;
+        change(&mut rule);
         rule
     };
     let rules = expressions.iter().map(rule).collect();
     let (shared, regexes) = author.into_parts();
     policy.admission = Admission { shared, regexes, rules, ..Admission::default() };
-    // What the API server's CEL cannot express is in the report, and in no admission policy.
     let report = artifacts(&policy, &digest(&policy), &EmitOptions::default()).unwrap().report;
     let carried = |name: &str| {
         let end = format!("/{name}");
@@ -246,8 +265,6 @@ fn policy(index: usize, expressions: &[(String, String)]) -> Policy {
         statement.is_some_and(|statement| statement.floor == Enforcement::Full)
     };
     policy.admission.rules.retain(|rule| carried(&rule.name));
-    policy.admission.rules.truncate(IN_A_NAMESPACE);
-    assert_eq!(policy.admission.rules.len(), IN_A_NAMESPACE, "too few rules can be said to the API server");
     policy
 }
 
@@ -363,7 +380,7 @@ impl Compared {
 #[test]
 fn rules_made_at_random_say_the_same_on_the_api_server() {
     let Some(pods) = pods() else { return };
-    let mut dice = Dice(std::env::var("BAILIWICK_SEED").map_or(SEED, |seed| seed.parse().unwrap()));
+    let mut dice = Dice::seeded();
     let policies: Vec<Policy> =
         (0..RULES / IN_A_NAMESPACE).map(|index| balanced(index, &mut dice, &pods)).collect();
     let cluster = Arc::new(Cluster::start().unwrap());

@@ -6,13 +6,12 @@
 
 use std::process::{Command, Output, Stdio};
 
-use bailiwick_conformance::cluster::Cluster;
+use bailiwick_conformance::cluster::{Cluster, SYSTEM as NAMESPACE};
 use bailiwick_conformance::{helm, images, patience};
 use serde_json::json;
 
 use crate::stage::said;
 
-const NAMESPACE: &str = "bailiwick-system";
 const OPERATOR: &str = "--as=system:serviceaccount:bailiwick-system:bailiwick-operator";
 
 struct Stage {

@@ -9,11 +9,12 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bailiwick_compiler::emit::MAX_SELECTORS;
 use bailiwick_conformance::api::Api;
+use bailiwick_conformance::programs::Running;
 use serde_json::{Value, json};
 
 use crate::packs::binding;
@@ -158,7 +159,7 @@ impl Watch {
 /// Every state that the configurations of a kind go through, as the API server tells it to its own watch, and
 /// so in the order in which it obeys them.
 struct History {
-    child: Child,
+    _running: Running,
     kind: &'static str,
     file: PathBuf,
 }
@@ -168,8 +169,9 @@ impl History {
         let file = stage.folder.path().join(kind);
         let mut command = stage.cluster().kubectl_command();
         command.args(["get", kind, "--watch", "--output-watch-events", "--output", "json"]);
-        let child = command.stdin(Stdio::null()).stdout(File::create(&file).expect("a file")).spawn();
-        let history = Self { child: child.expect("kubectl runs"), kind, file };
+        let running =
+            Running::start(command.stdin(Stdio::null()).stdout(File::create(&file).expect("a file")));
+        let history = Self { _running: running.expect("kubectl runs"), kind, file };
         until("the watch tells of what there is", || history.events().first().map(drop));
         history
     }
@@ -201,13 +203,6 @@ impl History {
             assert!(missed.is_empty(), "{}: {missed:?} after {} {name}", self.kind, event["type"]);
         }
         events.len()
-    }
-}
-
-impl Drop for History {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -10,13 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use bailiwick_conformance::api::{Api, path};
+pub(crate) use bailiwick_conformance::cluster::SYSTEM;
 use bailiwick_conformance::cluster::{Cluster, MADE};
 use bailiwick_conformance::programs::{self, Running};
 use bailiwick_conformance::{http, patience};
 use serde_json::{Value, json};
-
-/// The namespace of the tests' operators.
-pub(crate) const SYSTEM: &str = "bailiwick-system";
 
 /// A server takes half a gigabyte.
 const SERVERS: usize = 2;

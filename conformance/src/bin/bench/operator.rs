@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use bailiwick_conformance::api::{Api, path};
-use bailiwick_conformance::cluster::Cluster;
+use bailiwick_conformance::cluster::{Cluster, SYSTEM as NAMESPACE};
 use bailiwick_conformance::programs::{self, Running};
 
 use crate::report::Report;
@@ -29,7 +29,6 @@ const DRIFT_DEADLINE: Duration = Duration::from_secs(60);
 const DRIFT_POLL: Duration = Duration::from_millis(5);
 /// The length of the idle period.
 const IDLE: Duration = Duration::from_secs(120);
-const NAMESPACE: &str = "bailiwick-system";
 /// Packs that a cold start finds, and bindings of each: each binding narrows its pack to its own namespaces.
 const COLD_PACKS: usize = 25;
 const BINDINGS_OF_PACK: usize = 20;
