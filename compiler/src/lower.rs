@@ -90,10 +90,7 @@ fn subject(spec: &PolicyPackSpec, out: &mut Findings<'_>) -> Option<Subject> {
     let namespaces =
         selector::lower(&subjects.namespaces.selector, &at.member("namespaces").member("selector"), out);
     let pods = subjects.pods.as_ref().map(|pods| selector::lower(pods, &at.member("pods"), out));
-    if let Some(key) = pods.as_ref().and_then(labels::of_nodes) {
-        let message = format!(
-            "a pod gets label `{key}` from its node, after it was judged; select by a label of its own"
-        );
+    if let Some(message) = pods.as_ref().and_then(labels::of_nodes) {
         out.push(Diagnostic::new(bw0222_selector::CODE, at.member("pods"), message));
     }
     Some(Subject {

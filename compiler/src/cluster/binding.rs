@@ -408,10 +408,7 @@ fn narrowed(mut policy: Policy, spec: &PolicyBindingSpec) -> Result<Policy, (Rea
         // This pack no longer governs the other pods of the namespaces.
         subject.exclusive &= narrow.pods.is_none();
     }
-    if let Some(key) = subject.pods.iter().find_map(labels::of_nodes) {
-        let message = format!(
-            "a pod gets label `{key}` from its node, after it was judged; select by a label of its own"
-        );
+    if let Some(message) = subject.pods.iter().find_map(labels::of_nodes) {
         return Err((Reason::BadSelector, message));
     }
     for (member, selectors) in [("namespaces", &subject.namespaces), ("pods", &subject.pods)] {

@@ -99,8 +99,9 @@ pub fn webhooks(in_force: &InForce, options: &ClusterOptions) -> Result<Objects,
 fn configurations(asked: BTreeMap<LabelSelector, Asked>, emit: &EmitOptions) -> Result<Objects, EmitError> {
     let mut out = Objects::default();
     let counted = EmitOptions { ca_bundle: Some(vec![b'-'; AUTHORITIES]), ..emit.clone() };
-    let parts = parts(united(asked), |hook| bytes(hook, &counted));
-    let sizes = parts.iter().map(|part| part.iter().map(|hook| bytes(hook, &counted)).sum());
+    let sized = united(asked).into_iter().map(|hook| (bytes(&hook, &counted), hook)).collect();
+    let parts = parts(sized);
+    let sizes = parts.iter().map(|part| part.iter().map(|(bytes, _)| bytes).sum());
     out.problems.extend(sizes.max().and_then(crowded));
     for (at, hooks) in parts.into_iter().enumerate() {
         // Each kind has a path of its own, so that requests whose decision needs the API server are known
@@ -109,7 +110,7 @@ fn configurations(asked: BTreeMap<LabelSelector, Asked>, emit: &EmitOptions) -> 
             0 => (vec![own_mutating(emit)], vec![own_validating(emit)]),
             _ => (Vec::new(), Vec::new()),
         };
-        for hook in hooks {
+        for (_, hook) in hooks {
             mutating.push(mutate(&hook, emit));
             validating.extend(validate(&hook, emit));
         }
@@ -192,15 +193,14 @@ fn place(name: &str, parts: usize) -> usize {
     usize::from_str_radix(hash.get(..8).unwrap_or_default(), 16).unwrap_or(0) % parts
 }
 
-/// Splits hooks into parts within the limits. Their number is the smallest sufficient power of two, so a part
+/// Splits hooks, each with its bytes, into parts within the limits. Their number is the smallest sufficient power of two, so a part
 /// that grows is halved and no other part changes.
-fn parts(hooks: Vec<Hook>, bytes: impl Fn(&Hook) -> usize) -> Vec<Vec<Hook>> {
-    let sized: Vec<(&str, usize)> = hooks.iter().map(|hook| (hook.id.as_str(), bytes(hook))).collect();
+fn parts(hooks: Vec<(usize, Hook)>) -> Vec<Vec<(usize, Hook)>> {
     let mut count = 1;
     while count < MAX_CONFIGURATIONS {
         let mut sizes = vec![(0_usize, 0_usize); count];
-        for (id, bytes) in &sized {
-            if let Some((selectors, all)) = sizes.get_mut(place(id, count)) {
+        for (bytes, hook) in &hooks {
+            if let Some((selectors, all)) = sizes.get_mut(place(&hook.id, count)) {
                 *selectors += 1;
                 *all += bytes;
             }
@@ -210,11 +210,10 @@ fn parts(hooks: Vec<Hook>, bytes: impl Fn(&Hook) -> usize) -> Vec<Vec<Hook>> {
         }
         count *= 2;
     }
-    let mut parts: Vec<Vec<Hook>> = (0..count).map(|_| Vec::new()).collect();
-    for hook in hooks {
-        let at = place(&hook.id, count);
-        if let Some(part) = parts.get_mut(at) {
-            part.push(hook);
+    let mut parts: Vec<Vec<(usize, Hook)>> = (0..count).map(|_| Vec::new()).collect();
+    for (bytes, hook) in hooks {
+        if let Some(part) = parts.get_mut(place(&hook.id, count)) {
+            part.push((bytes, hook));
         }
     }
     parts

@@ -104,7 +104,7 @@ fn regex(pattern: &str, begin: &str) -> String {
             char if char.is_ascii_alphanumeric() || matches!(char, '/' | '_' | '-') => regex.push(char),
             '[' => match class(rest.get(at + 1..).unwrap_or_default()) {
                 Class::Closed(length) => {
-                    // Wider than the class; see `is_exact`.
+                    // Wider than the class; see `is_wider`.
                     regex.push_str(ANY);
                     while chars.next_if(|(next, _)| *next <= at + length).is_some() {}
                 }
@@ -161,9 +161,10 @@ pub(super) fn is_wider(pattern: &str) -> bool {
 
 /// Whether [`read`] matches nothing that the pattern does not.
 pub(super) fn is_exact(pattern: &str) -> bool {
-    !pattern.starts_with(['~', '!'])
+    !pattern.starts_with('~')
         && !pattern.starts_with("//")
-        && !pattern.contains(|char: char| char.is_control() || "[]^\\!'".contains(char))
+        && !pattern.contains('!')
+        && !is_wider(pattern)
         // Two stars next to other characters are one star in gitignore.
         && pattern.split('/').all(|part| part == "**" || !part.contains("**"))
 }

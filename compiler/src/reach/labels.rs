@@ -14,10 +14,11 @@ use bailiwick_policy::policy::{LabelOperator, LabelRequirement, LabelSelector};
 /// every decision about the pod: no subject may select pods by them.
 pub(crate) const OF_NODES: &str = "topology.kubernetes.io/";
 
-/// The first key of a selector that [`OF_NODES`] stands for.
-pub(crate) fn of_nodes(selector: &LabelSelector) -> Option<&str> {
-    let keys = selector.match_labels.keys().chain(selector.match_expressions.iter().map(|one| &one.key));
-    keys.map(String::as_str).find(|key| key.starts_with(OF_NODES))
+/// Why a subject may not select pods by this, if it names a label of [`OF_NODES`].
+pub(crate) fn of_nodes(selector: &LabelSelector) -> Option<String> {
+    let mut keys = selector.match_labels.keys().chain(selector.match_expressions.iter().map(|one| &one.key));
+    let key = keys.find(|key| key.starts_with(OF_NODES))?;
+    Some(format!("a pod gets label `{key}` from its node, after it was judged; select by a label of its own"))
 }
 
 /// Objects by their labels; a key that is not listed may have any value. Never empty: see [`Labels::all_of`].

@@ -72,6 +72,7 @@ pub use manifest::ManifestContext;
 pub use matching::takes_in_pods;
 pub use namespaces::Namespaces;
 pub use pointer::MAX_SEGMENTS;
+pub use ratchet::WRITTEN_WHEN_FINALIZED;
 pub use reads::RuleReads;
 pub use request::{AdmissionRequest, Operation};
 pub use reviewer::{LoadError, Reviewer};

@@ -72,8 +72,10 @@ pub(super) fn winds_down(object: &Json<'_>, old: &Json<'_>) -> bool {
     deleting && equal_but(&[METADATA], object, old) && equal_but(&WRITTEN_WHEN_FINALIZED, now, before)
 }
 
-/// Members of `metadata` that differ when finalizers are removed; the API server writes all but the first.
-const WRITTEN_WHEN_FINALIZED: [&str; 4] = ["finalizers", "resourceVersion", "generation", "managedFields"];
+/// Members of `metadata` that differ when finalizers are removed; the API server writes all but the first. The
+/// floor leaves out the same.
+pub const WRITTEN_WHEN_FINALIZED: [&str; 4] =
+    ["finalizers", "generation", "managedFields", "resourceVersion"];
 
 /// Whether two objects have equal members, leaving out these.
 fn equal_but(left_out: &[&str], one: &Json<'_>, other: &Json<'_>) -> bool {

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bailiwick_policy::admission::{Excepted, Exception, annotation_name};
+use bailiwick_policy::admission::{Excepted, Exception, WRITTEN_WHEN_FINALIZED, annotation_name};
 use bailiwick_policy::ir::{Cel, Const};
 use bailiwick_policy::policy::{AdmissionRule, LabelSelector, Validation};
 
@@ -273,11 +273,10 @@ fn winds_down() -> String {
             "{new}.all(k, k in {left_out} || (k in {old} && {new}[k] == {old}[k])) && {old}.all(k, k in {left_out} || k in {new})"
         )
     };
-    let metadata = ["finalizers", "generation", "managedFields", "resourceVersion"];
     format!(
         "request.operation == 'UPDATE' && has(oldObject.metadata.deletionTimestamp) && {} && {}",
         same("", &["metadata"]),
-        same(".metadata", &metadata)
+        same(".metadata", &WRITTEN_WHEN_FINALIZED)
     )
 }
 

@@ -3,7 +3,7 @@
 //!
 //! The webhook enforces the same, after writing the label; this policy enforces it while the webhook is down.
 //! A pod without the label is admitted, since no NetworkPolicy that allows anything selects it. What binds a
-//! pod to a node, this policy alone judges (see [`Labelling`]).
+//! pod to a node, this policy alone judges (see [`labelling`]).
 
 use bailiwick_policy::admission::CELL_LABEL;
 use bailiwick_policy::policy::LabelSelector;
@@ -63,11 +63,8 @@ pub(in crate::emit) fn closed(
         of_pods("variables.oldCell != '' && variables.oldSelects.exists(s, s) ? variables.cell == variables.oldCell : variables.cell in ['', variables.own] || (variables.cell == variables.oldCell && !variables.selects.exists(s, s))"),
         format!("subjects: label {CELL_LABEL} is not the pod's own (field metadata.labels); leave the label alone, admission writes it"),
     ));
-    let labelling = Labelling::default();
-    validations.push(validation(
-        format!("request.kind.kind != '{BINDING}' || {}", labelling.check),
-        labelling.message,
-    ));
+    let (check, message) = labelling();
+    validations.push(validation(format!("request.kind.kind != '{BINDING}' || {check}"), message));
     let policy = ValidatingAdmissionPolicy {
         metadata: metadata.clone(),
         spec: Some(ValidatingAdmissionPolicySpec {
@@ -114,20 +111,14 @@ fn of_pods(check: &str) -> String {
 /// pod, over those that it has, and no update of the pod is ever seen. Allowed are the labels that the API
 /// server itself copies from the node, by which no subject may select pods.
 /// <https://github.com/kubernetes/enhancements/tree/master/keps/sig-node/4742-node-topology-downward-api>
-pub(super) struct Labelling {
-    pub(super) check: String,
-    pub(super) message: String,
-}
-
-impl Default for Labelling {
-    fn default() -> Self {
-        Self {
-            check: format!("{}.all(key, key.startsWith('{OF_NODES}'))", labels_of("object")),
-            message: format!(
-                "subjects: binding a pod to a node sets no label but those under {OF_NODES} (field metadata.labels); label the pod before it is created"
-            ),
-        }
-    }
+///
+/// The check and its message.
+pub(super) fn labelling() -> (String, String) {
+    let check = format!("{}.all(key, key.startsWith('{OF_NODES}'))", labels_of("object"));
+    let message = format!(
+        "subjects: binding a pod to a node sets no label but those under {OF_NODES} (field metadata.labels); label the pod before it is created"
+    );
+    (check, message)
 }
 
 fn validation(expression: String, message: String) -> Validation {

@@ -7,7 +7,7 @@ use crate::emit::cell::Cell;
 use crate::emit::namespace::level_name;
 use crate::emit::{UnmatchedFloor, selector, statements, webhooks};
 
-use super::closed::Labelling;
+use super::closed::labelling;
 use super::{
     Check, FloorRule, MatchSet, Standing, container_variables, governed, images, labels_of, pod_security,
     ratchet,
@@ -86,7 +86,7 @@ pub(super) fn rules(cell: &Cell<'_>) -> Vec<Contribution> {
 /// Binding a pod to a node must not label it. In a cluster, `closed` says so.
 fn unlabelled(cell: &Cell<'_>, subject: &Subject, matches: &MatchSet) -> Option<Contribution> {
     cell.pods()?;
-    let Labelling { check, message } = Labelling::default();
+    let (check, message) = labelling();
     let check =
         Check { expression: check, message, message_expression: None, reason: "Forbidden".to_owned() };
     let matches =

@@ -302,7 +302,7 @@ impl<'m> Walk<'m> {
     }
 
     fn charged(&mut self, expr: &'m Expr, usage: As, scope: &mut Scope<'m>) {
-        let nested = Scope { defined: scope.defined.clone(), bound: scope.bound.clone() };
+        let nested = scope.clone();
         self.charged_value(expr, usage, scope, &nested);
     }
 
