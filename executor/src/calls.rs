@@ -333,7 +333,7 @@ impl CallState {
             let parts = backlog.parts.len();
             return Err(Refusal::Busy(format!(
                 "{parts} parts of input wait for the command to read them; with {PART_BYTES} bytes for each \
-                 besides its own, they may take {STDIN_BACKLOG} bytes"
+                 besides its own, they may take {MAX_HELD} bytes"
             )));
         }
         backlog.held += cost;

@@ -20,8 +20,8 @@ pub(crate) enum BodyError {
     /// Larger than the limit. The beginning is kept, since it holds the request's uid.
     #[error("the body is larger than {limit} bytes")]
     TooLarge { limit: usize, beginning: Bytes },
-    /// Too many bytes are held for other requests.
-    #[error("too many bytes of other reviews are being held; try again")]
+    /// The client's share of the bytes that are held for reviews is used up.
+    #[error("this client has as many bytes of reviews held as it may have; try again")]
     Busy,
     /// It did not arrive completely in time.
     #[error("the body did not arrive in time")]

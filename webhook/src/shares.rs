@@ -61,9 +61,7 @@ impl Share {
         self.amount += by;
         true
     }
-}
 
-impl Share {
     /// Returns all but this much.
     pub(crate) fn shrink_to(&mut self, amount: usize) {
         let by = self.amount.saturating_sub(amount);

@@ -18,7 +18,7 @@ use std::time::Instant;
 use crate::commit::{Active, CommitError, Demand, Log, Numbers};
 use crate::course::{Course, ReadError};
 use crate::damage::{Damage, DamageKind, Position};
-use crate::dir::{self, Dir};
+use crate::dir::{self, Dir, open_regular};
 use crate::disclosures::Disclosures;
 use crate::draft::Draft;
 use crate::field::random;
@@ -127,7 +127,7 @@ fn find_end(dir: &Dir, course: &Course) -> Result<Found, ReadError> {
 
 /// Keeps the bytes of a tail, so that recovery never loses anything.
 fn keep(dir: &Dir, tail: &Cut) -> io::Result<()> {
-    let file = File::open(dir.segment(tail.segment))?;
+    let file = open_regular(&dir.segment(tail.segment))?;
     let mut bytes = vec![0; usize::try_from(tail.bytes).unwrap_or_default()];
     file.read_exact_at(&mut bytes, tail.offset)?;
     dir::write_whole(&dir.recovered(tail.segment, tail.offset), &bytes)

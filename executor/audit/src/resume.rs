@@ -12,7 +12,7 @@ use ed25519_dalek::VerifyingKey;
 
 use crate::course::{Course, ReadError, Span};
 use crate::damage::Position;
-use crate::dir::Dir;
+use crate::dir::{Dir, open_regular};
 use crate::keys::{CURRENT, Key, NEXT};
 use crate::merkle::Tree;
 use crate::note;
@@ -56,7 +56,7 @@ pub(crate) fn last_checkpoint(dir: &Dir, course: &Course) -> Result<Option<(Posi
 fn line_before(dir: &Dir, segment: u32, end: u64) -> io::Result<Record> {
     let begin = end.saturating_sub(MAX_LINE_BYTES as u64 + 1);
     let mut bytes = vec![0; usize::try_from(end - begin).unwrap_or_default()];
-    File::open(dir.segment(segment))?.read_exact_at(&mut bytes, begin)?;
+    open_regular(&dir.segment(segment))?.read_exact_at(&mut bytes, begin)?;
     let line = bytes.strip_suffix(b"\n").and_then(|bytes| bytes.rsplit(|byte| *byte == b'\n').next());
     Ok(Record::parse(line.unwrap_or_default())?)
 }
@@ -66,7 +66,7 @@ fn identity(dir: &Dir, course: &Course) -> Result<Option<Identity>, ReadError> {
     let Some(first) = course.spans.first() else { return Ok(None) };
     let read = || -> io::Result<Vec<u8>> {
         let mut line = Vec::new();
-        let file = BufReader::new(File::open(dir.segment(first.segment))?);
+        let file = BufReader::new(open_regular(&dir.segment(first.segment))?);
         file.take(MAX_LINE_BYTES as u64 + 1).read_until(b'\n', &mut line)?;
         Ok(line)
     };
@@ -109,7 +109,7 @@ fn tip_at(record: &Record, identity: &Arc<Identity>, keys: &[(u64, VerifyingKey)
 
 /// The last checkpoint record within a span, and its offset.
 fn last_in(dir: &Dir, span: &Span) -> io::Result<Option<(u64, Record)>> {
-    let file = File::open(dir.segment(span.segment))?;
+    let file = open_regular(&dir.segment(span.segment))?;
     let mut end = match span.end {
         Some(end) => end.min(file.metadata()?.len()),
         None => used(&file)?,

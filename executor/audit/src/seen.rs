@@ -40,17 +40,16 @@ pub(crate) enum Stored {
 enum Form {
     Text,
     Number,
-    Held,
     Any,
     Object,
 }
 
-/// The members that records of every kind may have; those of control records are judged by their type.
+/// The members besides [`VALUES`] that records of every kind may have; those of control records are judged by
+/// their type.
 fn form(name: &str) -> Option<Form> {
     Some(match name {
         "session" | "call" | "tool" | "policyDigest" | "effect" => Form::Text,
         "time" | "intent" => Form::Number,
-        "arguments" | "facts" | "reason" | "result" => Form::Held,
         "subject" | "stateDelta" | "rules" | "approval" | "sandbox" | "outcome" | "usage" => Form::Any,
         "continues" => Form::Object,
         _ => return None,
@@ -62,7 +61,6 @@ impl Form {
         match self {
             Self::Text => text.starts_with('"'),
             Self::Number => text.parse::<u64>().is_ok(),
-            Self::Held => held(text).is_some(),
             Self::Any => true,
             Self::Object => text.starts_with('{'),
         }
@@ -135,15 +133,12 @@ impl Seen {
         let (mut intent, mut stored) = (None, [None; VALUES.len()]);
         for (name, text) in body {
             let unknown = || DamageKind::Record(format!("`{name}` is unknown or holds something else"));
+            if let Some((place, _)) = stored.iter_mut().zip(VALUES).find(|(_, value)| value == name) {
+                *place = held(text).ok_or_else(unknown)?;
+                continue;
+            }
             match form(name) {
                 None if is_control => {}
-                Some(Form::Held) => {
-                    let held = held(text).ok_or_else(unknown)?;
-                    let place = stored.iter_mut().zip(VALUES).find(|(_, value)| value == name);
-                    if let Some((place, _)) = place {
-                        *place = held;
-                    }
-                }
                 Some(form) if form.is_met(text) => {}
                 _ => return Err(unknown()),
             }

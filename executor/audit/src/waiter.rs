@@ -78,7 +78,8 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Waiter {
     /// For a record of the group that waits for this bell.
     pub(crate) fn at(bell: &Arc<Bell>) -> Arc<Self> {
-        Arc::new(Self { bell: Arc::clone(bell), ..Self::default() })
+        let (outcome, is_durable) = (Mutex::default(), AtomicBool::new(false));
+        Arc::new(Self { outcome, is_durable, bell: Arc::clone(bell) })
     }
 
     /// Leaves the outcome. The bell is not rung yet.

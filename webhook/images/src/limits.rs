@@ -38,8 +38,8 @@ pub(crate) const CONNECT_TIME: Duration = Duration::from_secs(3);
 pub(crate) const REQUESTS: usize = 64;
 
 /// Total size that the answers of all requests in progress may have, each counted with the largest that it may
-/// be: sixteen manifests, or 128 bundles. Nothing of an answer is kept once it has been looked at, so this is
-/// also what all images together take in memory.
+/// be: sixteen manifests, or 128 bundles. What is looked at after it was read comes on top: one answer for each
+/// thing that is worked on.
 pub(crate) const READING_BYTES: usize = 64 << 20;
 
 /// The longest digest in a list or a manifest: SHA-512 has 135 characters.
