@@ -68,12 +68,12 @@ demo: setup
 # All targets, and so no examples in comments: there are none (a test says so), and to look for them rustdoc reads every crate anew.
 test: setup
 	$(CARGO) build --locked --workspace --all-targets
-	$(CARGO) test --locked --workspace --all-targets
+	set -o pipefail; $(CARGO) test --locked --workspace --all-targets --no-run --message-format=json | python3 conformance/run_tests.py
 
 # An ordinary user has no cgroup and no range of ids: what is tested of a sandbox then is all that holds without them.
 test-user: setup
 	$(CARGO) build --locked --workspace --all-targets
-	$(CARGO) test --locked --workspace --no-run --message-format=json | python3 conformance/ordinary.py
+	set -o pipefail; $(CARGO) test --locked --workspace --no-run --message-format=json | python3 conformance/run_tests.py --ordinary-user
 
 # A part of `make test`, too.
 conformance:
