@@ -217,6 +217,12 @@ mod tests {
     fn codes_are_sorted_unique_and_documented() {
         let ids: Vec<_> = codes().map(Code::id).collect();
         assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
+        let across_layers = ids.iter().filter(|id| id.starts_with("BW04")).count();
+        assert!(
+            ids.len() >= 120 && across_layers >= 30,
+            "{} codes, {across_layers} across layers",
+            ids.len()
+        );
         for code in codes() {
             let text = code.documentation();
             assert!(text.contains("```"), "{code}: show an example");

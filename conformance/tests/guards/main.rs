@@ -2,6 +2,7 @@
 //! file must read. They are not a style linter: rustfmt and clippy are.
 
 mod documents;
+mod house;
 mod layering;
 mod tidy;
 
