@@ -18,7 +18,7 @@ pub(crate) struct Held {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BodyError {
     /// Larger than the limit. The beginning is kept, since it holds the request's uid.
-    #[error("the body is larger than {limit} bytes")]
+    #[error("the body is larger than {limit} bytes, more than the API server sends; make the object smaller")]
     TooLarge { limit: usize, beginning: Bytes },
     /// The client's share of the bytes that are held for reviews is used up.
     #[error("this client has as many bytes of reviews held as it may have; try again")]

@@ -49,7 +49,9 @@ pub enum BundleError {
         bytes: usize,
     },
     /// Not the expected bytes.
-    #[error("the bundle's digest is `{found}`, expected `{expected}`: its bytes were changed")]
+    #[error(
+        "the bundle's digest is `{found}`, expected `{expected}`: its bytes were changed; compile the packs anew"
+    )]
     Digest {
         /// The digest of the bytes.
         found: String,
@@ -65,14 +67,14 @@ pub enum BundleError {
         found: u64,
     },
     /// Not JSON, or not a policy.
-    #[error("the bundle is not a policy: {0}")]
+    #[error("the bundle is not a policy: {0}; compile the packs anew")]
     Malformed(#[from] serde_json::Error),
     /// The list of artifacts next to it cannot be read.
     #[error("`artifacts.json` beside the bundle cannot be read: {0}; compile the packs anew")]
     List(serde_json::Error),
     /// The same policy would be written differently.
     #[error(
-        "the bundle is not canonical at byte {at}: it was not written by the compiler, or was changed since"
+        "the bundle is not canonical at byte {at}: it was not written by the compiler, or was changed since; compile the packs anew"
     )]
     NotCanonical {
         /// The first byte that differs.

@@ -153,6 +153,46 @@ fn more_network_rules_than_a_cluster_can_hold_are_refused() {
 }
 
 #[test]
+fn what_no_proxy_carries_says_nothing_of_tls() {
+    let code = super::bw0404_http_without_termination::CODE;
+    let rule = |more: &str| {
+        let sections = format!(
+            "network:\n  egress:\n  - {{name: r, to: {{cidr: 192.0.2.0/24}}, ports: [{{port: 443}}]{more}}}\n"
+        );
+        rendered(&compiled(&sections, &BTreeMap::new()), code)
+    };
+    assert_eq!(rule(""), "");
+    assert!(rule(", tls: Terminate").starts_with("error[BW0404] at spec.network.egress[0].tls: "));
+    assert!(rule(", tls: Terminate, http: [{methods: [GET]}]").contains("spec.network.egress[0].http: "));
+}
+
+/// The objects of each workload kind have its type, not `dyn`: a misspelt field is found before it is read.
+#[test]
+fn a_misspelt_field_of_any_workload_is_found() {
+    for (group, resource, field) in [
+        ("", "pods", "spec.containers"),
+        ("", "replicationcontrollers", "spec.template.spec.containers"),
+        ("apps", "deployments", "spec.replicas"),
+        ("apps", "replicasets", "spec.template.spec.hostPID"),
+        ("apps", "statefulsets", "spec.serviceName"),
+        ("apps", "daemonsets", "spec.updateStrategy"),
+        ("batch", "jobs", "spec.parallelism"),
+        ("batch", "cronjobs", "spec.jobTemplate.spec.template.spec.containers"),
+    ] {
+        let said = |field: &str| {
+            let sections = format!(
+                "admission:\n  rules:\n  - name: r\n    match: {{resources: [{{apiGroups: [\"{group}\"], apiVersions: [v1], resources: [{resource}], operations: [CREATE]}}]}}\n    validations: [{{expression: \"has(object.{field})\"}}]\n"
+            );
+            let found = compiled(&sections, &BTreeMap::new());
+            found.into_iter().filter(|found| found.code.id().starts_with("BW03")).collect::<Vec<_>>()
+        };
+        assert!(said(field).is_empty(), "{resource}: {:?}", said(field));
+        let misspelt = format!("{field}s_");
+        assert!(!said(&misspelt).is_empty(), "{resource}: `{misspelt}` is taken");
+    }
+}
+
+#[test]
 fn a_runtime_class_without_user_namespaces_gives_no_proc() {
     let code = super::bw0405_proc_refused::CODE;
     let sections = |kind: &str, proc: &str| {

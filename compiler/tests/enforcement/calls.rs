@@ -190,6 +190,18 @@ fields! {
     workspaces_live_for_a_session: ["spec.sandboxes[].filesystem.workspace.lifetime"], Probe::Findings,
         files("workspace: {path: /work, size: 1Mi, lifetime: Call}") => "BW0522",
         files("workspace: {path: /work, size: 1Mi, lifetime: Session}") => "";
+    workspaces_end_with_their_session: ["spec.sandboxes[].filesystem.workspace.durable"], Probe::Findings,
+        files("workspace: {path: /work, size: 1Mi, lifetime: Session, durable: true}") => "BW0522",
+        files("workspace: {path: /work, size: 1Mi, lifetime: Session, durable: false}") => "";
+    sandboxes_have_no_network: ["spec.sandboxes[].network.egress"], Probe::Findings,
+        format!("{}\nnetwork: {{egress: [{{name: web, to: {{cidr: 192.0.2.0/24}}, ports: [{{port: 443}}]}}]}}", boxed("network: {egress: [web]}")) => "BW0521",
+        boxed("network: {egress: []}") => "";
+    interpreters_live_for_a_call: ["spec.sandboxes[].runtime.lifetime"], Probe::Findings,
+        boxed("runtime: {language: Python, lifetime: Session}").replace("profile: Shell", "profile: Python") => "BW0510",
+        boxed("runtime: {language: Python, lifetime: Call}").replace("profile: Shell", "profile: Python") => "";
+    interpreters_have_nothing_loaded: ["spec.sandboxes[].runtime.preload"], Probe::Findings,
+        boxed("runtime: {language: Python, preload: [json]}").replace("profile: Shell", "profile: Python") => "BW0509",
+        boxed("runtime: {language: Python, preload: []}").replace("profile: Shell", "profile: Python") => "";
     sandboxes_have_their_proc: ["spec.sandboxes[].filesystem.proc"], POLICY,
         files("proc: Own") => r#""proc":"Own""#,
         files("proc: None") => r#""proc":"None""#;
@@ -283,7 +295,10 @@ fields! {
     calls_may_read_their_caller: ["spec.tools.definitions[].stdin"], POLICY,
         tool(&format!("{RUN}, stdin: Stream"), ALLOW) => r#""stdin":"Stream""#,
         tool(RUN, ALLOW) => r#""stdin":"Forbidden""#;
-    approvers_have_keys: ["spec.tools.approvers[].keys[].id", "spec.tools.approvers[].keys[].principal", "spec.tools.approvers[].keys[].ed25519"], C,
+    approvers_sign_with_keys: ["spec.tools.approvers[].keys[].ed25519"], C,
+        asks("approvers: oncall", "oncall") => r#""ed25519":"19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1""#,
+        asks("approvers: oncall", "oncall").replace("Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=", "PUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw=") => r#""ed25519":"3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c""#;
+    approvers_have_keys: ["spec.tools.approvers[].keys[].id", "spec.tools.approvers[].keys[].principal"], C,
         asks("approvers: oncall", "oncall") => r#"{"id":"alice","principal":"alice@example.org","ed25519":"19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1"}"#,
         asks("approvers: oncall", "oncall").replace("alice", "carol") => r#"{"id":"carol","principal":"carol@example.org","ed25519":"19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1"}"#;
 
@@ -321,7 +336,10 @@ fields! {
     tool_rules_have_conditions: ["spec.tools.rules[].when"], C,
         rules("{name: readable, tools: [files.read], allow: {}, when: \"call.args.file == 'notes.txt'\"}") => "\"effect\":\"allow\"",
         rules("{name: readable, tools: [files.read], allow: {}, when: \"call.args.file == 'other.txt'\"}") => "no-rule";
-    tool_rules_ask: ["spec.tools.rules[].ask.approvers", "spec.tools.rules[].ask.quorum", "spec.tools.rules[].ask.expires"], C,
+    tool_rules_ask_a_group: ["spec.tools.rules[].ask.approvers"], C,
+        rules("{name: asked, tools: [files.read], ask: {approvers: oncall}}") => r#""group":"oncall""#,
+        rules("{name: asked, tools: [files.read], ask: {approvers: oncall}}").replace("oncall", "leads") => r#""group":"leads""#;
+    tool_rules_ask: ["spec.tools.rules[].ask.quorum", "spec.tools.rules[].ask.expires"], C,
         rules("{name: asked, tools: [files.read], ask: {approvers: oncall, quorum: 2, expires: 1m}}") => r#""expiresMs":1060000,"requirements":[{"pack":"example@1.0.0","group":"oncall","quorum":2"#,
         rules("{name: asked, tools: [files.read], ask: {approvers: oncall}}") => r#""expiresMs":1600000,"requirements":[{"pack":"example@1.0.0","group":"oncall","quorum":1"#;
     tool_rules_deny: ["spec.tools.rules[].deny.reason", "spec.tools.rules[].deny.remedy"], C,
@@ -342,7 +360,10 @@ fields! {
     tool_rules_in_shadow_have_no_effect: ["spec.tools.rules[].mode"], C,
         rules("{name: readable, tools: [files.read], allow: {}}, {name: closed, tools: [files.read], mode: Shadow, deny: {}}") => r#""effect":"allow","rules":[{"pack":"example@1.0.0","rule":"readable","kind":"allow","outcome":"applied"},{"pack":"example@1.0.0","rule":"closed","kind":"deny","outcome":"applied","mode":"Shadow"}]"#,
         rules("{name: readable, tools: [files.read], allow: {}}, {name: closed, tools: [files.read], mode: Enforce, deny: {}}") => "rule `closed` denies";
-    tool_rules_confirm: ["spec.tools.rules[].confirm.approvers", "spec.tools.rules[].confirm.quorum", "spec.tools.rules[].confirm.expires"], C,
+    tool_rules_confirm_with_a_group: ["spec.tools.rules[].confirm.approvers"], C,
+        rules("{name: readable, tools: [files.read], allow: {}}, {name: sure, tools: [files.read], confirm: {approvers: oncall}}") => r#""group":"oncall""#,
+        rules("{name: readable, tools: [files.read], allow: {}}, {name: sure, tools: [files.read], confirm: {approvers: oncall}}").replace("oncall", "leads") => r#""group":"leads""#;
+    tool_rules_confirm: ["spec.tools.rules[].confirm.quorum", "spec.tools.rules[].confirm.expires"], C,
         rules("{name: readable, tools: [files.read], allow: {}}, {name: sure, tools: [files.read], confirm: {approvers: oncall, quorum: 2, expires: 1m}}") => r#""expiresMs":1060000,"requirements":[{"pack":"example@1.0.0","group":"oncall","quorum":2"#,
         rules("{name: readable, tools: [files.read], allow: {}}, {name: sure, tools: [files.read], confirm: {approvers: oncall}}") => r#""expiresMs":1600000,"requirements":[{"pack":"example@1.0.0","group":"oncall","quorum":1"#;
 

@@ -59,6 +59,14 @@ fn resources(list: &str) -> String {
     rule(&format!("resources: [{list}]"), FAILS)
 }
 
+/// A rule over pods that excludes some resources.
+fn excluding(group: &str, version: &str, resource: &str, operation: &str) -> String {
+    let matches = format!(
+        "{PODS}, excludeResources: [{{apiGroups: [{group}], apiVersions: [{version}], resources: [{resource}], operations: [{operation}]}}]"
+    );
+    rule(&matches, FAILS)
+}
+
 fn parameter(declared: &str) -> String {
     format!("parameters: [{declared}]\n{TOKEN}")
 }
@@ -264,16 +272,27 @@ sandboxes: [{name: t, pool: warm, filesystem: {}, syscalls: {profile: Shell}, li
     rules_match_resources: ["spec.admission.rules[].match.resources[].resources"], P,
         resources(r#"{apiGroups: [""], apiVersions: [v1], resources: [pods], operations: [CREATE]}"#) => "denied\n",
         resources(r#"{apiGroups: [""], apiVersions: [v1], resources: ["pods/resize"], operations: [CREATE]}"#) => "allowed\n";
-    rules_match_groups_and_versions: ["spec.admission.rules[].match.resources[].apiGroups", "spec.admission.rules[].match.resources[].apiVersions"], P,
+    rules_match_groups: ["spec.admission.rules[].match.resources[].apiGroups"], P,
         resources(r#"{apiGroups: ["*"], apiVersions: ["*"], resources: [pods], operations: [CREATE]}"#) => "denied\n",
-        resources(r#"{apiGroups: [apps], apiVersions: [v2], resources: [pods], operations: [CREATE]}"#) => "allowed\n";
+        resources(r#"{apiGroups: [apps], apiVersions: ["*"], resources: [pods], operations: [CREATE]}"#) => "allowed\n";
+    rules_match_versions: ["spec.admission.rules[].match.resources[].apiVersions"], P,
+        resources(r#"{apiGroups: [""], apiVersions: [v1], resources: [pods], operations: [CREATE]}"#) => "denied\n",
+        resources(r#"{apiGroups: [""], apiVersions: [v2], resources: [pods], operations: [CREATE]}"#) => "allowed\n";
     rules_match_operations: ["spec.admission.rules[].match.resources[].operations"], Probe::Delete,
         rule(r#"resources: [{apiGroups: [""], apiVersions: [v1], resources: [pods], operations: [DELETE]}]"#, "validations: [{expression: 'request.operation != \"DELETE\"'}]") => "denied\n",
         rule(PODS, "validations: [{expression: 'request.operation != \"DELETE\"'}]") => "allowed\n";
-    rules_exclude_resources: ["spec.admission.rules[].match.excludeResources[].apiGroups", "spec.admission.rules[].match.excludeResources[].apiVersions",
-        "spec.admission.rules[].match.excludeResources[].resources", "spec.admission.rules[].match.excludeResources[].operations"], P,
-        rule(&format!(r#"{PODS}, excludeResources: [{{apiGroups: [""], apiVersions: [v1], resources: [pods], operations: [UPDATE]}}]"#), FAILS) => "denied\n",
-        rule(&format!(r#"{PODS}, excludeResources: [{{apiGroups: [""], apiVersions: [v1], resources: [pods], operations: [CREATE]}}]"#), FAILS) => "allowed\n";
+    rules_exclude_operations: ["spec.admission.rules[].match.excludeResources[].operations"], P,
+        excluding("\"\"", "v1", "pods", "UPDATE") => "denied\n",
+        excluding("\"\"", "v1", "pods", "CREATE") => "allowed\n";
+    rules_exclude_groups: ["spec.admission.rules[].match.excludeResources[].apiGroups"], P,
+        excluding("apps", "v1", "pods", "CREATE") => "denied\n",
+        excluding("'*'", "v1", "pods", "CREATE") => "allowed\n";
+    rules_exclude_versions: ["spec.admission.rules[].match.excludeResources[].apiVersions"], P,
+        excluding("\"\"", "v2", "pods", "CREATE") => "denied\n",
+        excluding("\"\"", "'*'", "pods", "CREATE") => "allowed\n";
+    rules_exclude_resources: ["spec.admission.rules[].match.excludeResources[].resources"], P,
+        excluding("\"\"", "v1", "services", "CREATE") => "denied\n",
+        excluding("\"\"", "v1", "'*'", "CREATE") => "allowed\n";
     rules_select_namespaces: ["spec.admission.rules[].match.namespaceSelector.matchLabels"], P,
         rule(&format!("{PODS}, namespaceSelector: {{matchLabels: {{tier: gold}}}}"), FAILS) => "denied\n",
         rule(&format!("{PODS}, namespaceSelector: {{matchLabels: {{tier: silver}}}}"), FAILS) => "allowed\n";

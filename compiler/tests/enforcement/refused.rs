@@ -55,7 +55,7 @@ fn samples() -> Vec<(&'static str, String)> {
             sandbox("").replace("proc: Own", "workspace: {path: /work, size: 1Mi, lifetime: Call}"),
         ),
         (
-            "spec.sandboxes[].network",
+            "spec.sandboxes[].network.egress",
             format!(
                 "{}\nnetwork: {{egress: [{{name: web, to: {{cidr: 192.0.2.0/24}}, ports: [{{port: 443}}]}}]}}",
                 sandbox(", network: {egress: [web]}")

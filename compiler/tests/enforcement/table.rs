@@ -16,10 +16,6 @@ pub(super) const REFUSED: &[(&str, &str)] = &[
     ("spec.network.egress[].tls", "BW0505"),
     ("spec.network.egress[].to.hosts", "BW0505"),
     ("spec.network.proxy", "BW0506"),
-    ("spec.sandboxes[].filesystem.workspace.durable", "BW0522"),
-    ("spec.sandboxes[].network", "BW0521"),
-    ("spec.sandboxes[].runtime.lifetime", "BW0510"),
-    ("spec.sandboxes[].runtime.preload", "BW0509"),
     ("spec.tools.definitions[].run.http", "BW0516"),
     ("spec.tools.definitions[].run.mcp", "BW0516"),
 ];
@@ -28,7 +24,11 @@ pub(super) const REFUSED: &[(&str, &str)] = &[
 pub(super) const REFUSED_WORDS: &[(&str, &str, &str)] = &[
     ("spec.audit.admission", "Required", "BW0524"),
     ("spec.pools[].backend", "Pod", "BW0525"),
+    ("spec.sandboxes[].filesystem.workspace.durable", "true", "BW0522"),
     ("spec.sandboxes[].filesystem.workspace.lifetime", "Call", "BW0522"),
+    ("spec.sandboxes[].network.egress", "any name", "BW0521"),
+    ("spec.sandboxes[].runtime.lifetime", "Session", "BW0510"),
+    ("spec.sandboxes[].runtime.preload", "any name", "BW0509"),
 ];
 
 /// Every field below `spec`; whether it has members of its own.

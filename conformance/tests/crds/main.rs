@@ -47,11 +47,10 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Every file of packs and tests in the repository, and what the guide applies, with its placeholders filled
-/// in.
+/// Every file of packs and tests in the repository, the guide's among them, with its placeholders filled in.
 fn examples() -> Result<Vec<(String, String)>> {
     let mut found = vec![("parameters".to_owned(), WITH_PARAMETERS.to_owned())];
-    let mut folders = vec![root().join("policy-packs"), root().join("docs/guide/cluster")];
+    let mut folders = vec![root().join("policy-packs"), root().join("docs/guide")];
     let mut files = vec![root().join("docs/formats/complete.yaml")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder)? {
@@ -149,7 +148,10 @@ fn the_api_server_takes_the_crds_and_prunes_no_field_of_any_example() -> Result<
             cluster.kubectl(["delete", kind, name, "--namespace", namespace], "")?;
         }
     }
-    assert!(packs >= 2 && bound >= 3, "{packs} packs and {bound} objects that bind them found");
+    assert!(
+        packs >= 9 && tests >= 10 && bound >= 3,
+        "{packs} packs, {tests} tests and {bound} objects that bind them found"
+    );
     eprintln!("{packs} packs and {tests} test documents came back as they were written");
     let typo = WITH_PARAMETERS.replace("isolation:", "isolatoin:");
     let refused = cluster.kubectl_raw(["create", "--validate=strict", "-f", "-"], &typo)?;

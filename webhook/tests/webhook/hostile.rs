@@ -60,7 +60,8 @@ fn a_broken_review_with_a_uid_is_denied_as_a_review() {
         assert_eq!(review["response"]["uid"], "uid-7");
         assert_eq!(review["response"]["allowed"], false);
         assert_eq!(review["response"]["status"]["code"], 400);
-        assert!(review["response"]["status"]["message"].as_str().unwrap().contains("EOF"), "{review}");
+        let message = review["response"]["status"]["message"].as_str().unwrap();
+        assert!(message.contains("EOF") && message.contains("send one whole AdmissionReview"), "{review}");
     }
     server.assert_guards();
 }
@@ -77,7 +78,10 @@ fn a_review_of_8_mib_is_refused_and_one_of_7_mib_is_judged() {
     // Without a uid the answer cannot be an AdmissionReview.
     let answer = server.ask("/validate", &vec![b' '; 8 << 20]);
     assert_eq!(answer.status, 413);
-    assert!(answer.text().contains("larger than 7340032 bytes"));
+    assert!(
+        answer.text().contains("larger than 7340032 bytes")
+            && answer.text().contains("make the object smaller")
+    );
     // Without a length, in chunks.
     let mut client = server.client();
     client.0.write_all(b"POST /validate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();

@@ -99,6 +99,9 @@ fn a_bundle_with_a_changed_byte_or_a_newer_format_is_refused() {
          cp dist/*/bundle.json alone.json; bailiwick review alone.json -f policy-packs/code-interpreter/tests/pods/good.yaml"
     ));
     let said = printed(&output);
-    assert!(said.contains("its bytes were changed") && said.contains("exit 1"), "{said}");
+    assert!(
+        said.contains("its bytes were changed; compile the packs anew") && said.contains("exit 1"),
+        "{said}"
+    );
     assert_eq!(output.status.code(), Some(4), "alone it is a bundle like any other: {said}");
 }

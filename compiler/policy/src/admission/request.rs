@@ -98,13 +98,13 @@ pub struct GroupVersionResource<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum ParseError {
     /// Longer than [`MAX_REVIEW_BYTES`].
-    #[error("the review is {len} bytes long, more than {MAX_REVIEW_BYTES}")]
+    #[error("the review is {len} bytes long, more than {MAX_REVIEW_BYTES}; make the object smaller")]
     TooLong {
         /// Its length.
         len: usize,
     },
     /// Not JSON, or JSON that two readers could read differently.
-    #[error("the review is not well-formed: {0}")]
+    #[error("the review is not well-formed: {0}; send one whole AdmissionReview as JSON")]
     Json(#[from] serde_json::Error),
     /// `apiVersion` is not the expected one.
     #[error("apiVersion `{0}` is not `admission.k8s.io/v1`")]
