@@ -15,7 +15,7 @@ use crate::health::{AppendError, Health};
 use crate::record::{Kind, line_bound};
 use crate::segment::Segment;
 use crate::tip::{Ending, MAX_GROUP_RECORDS};
-use crate::waiter::{Bell, Owed, Waiter};
+use crate::waiter::{Bell, Owed, Ringing, Waiter};
 
 /// Most records that wait at one time: some seconds of work. More are refused, so that memory stays bounded.
 pub(crate) const MAX_QUEUED: usize = 4_096;
@@ -123,8 +123,33 @@ impl Unflushed {
 pub(crate) struct Batch {
     pub(crate) drafts: Vec<Draft>,
     pub(crate) waiters: Vec<Option<Owed>>,
-    /// Where its threads wait.
-    pub(crate) bell: Arc<Bell>,
+    /// Where its threads wait. Dropped behind the waiters, which have their outcomes by then.
+    pub(crate) bell: Ringing,
+}
+
+/// What is told to the threads of records that were refused.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    told: Vec<(Owed, AppendError)>,
+    /// Where they wait: those of the group, and those behind it.
+    bells: [Ringing; 2],
+}
+
+impl Refused {
+    /// Tells them: each group is woken once, however many of its records were refused.
+    pub(crate) fn tell(self) {
+        for (waiter, error) in self.told {
+            waiter.settle(Err(error));
+        }
+        drop(self.bells);
+    }
+}
+
+/// What was queued when the log was lost. Dropped, its threads learn of it.
+#[derive(Debug)]
+pub(crate) struct Forsaken {
+    _queue: VecDeque<Queued>,
+    _bell: Ringing,
 }
 
 impl Batch {
@@ -143,7 +168,8 @@ impl Batch {
 
     /// Splits off the results: the results, and the rest.
     pub(crate) fn split(self) -> (Self, Self) {
-        let (mut results, mut others) = (Self::default(), Self::default());
+        let at_the_bell = || Self { bell: Ringing(Arc::clone(&self.bell.0)), ..Self::default() };
+        let (mut results, mut others) = (at_the_bell(), at_the_bell());
         for (draft, waiter) in self.drafts.into_iter().zip(self.waiters) {
             let to = if draft.kind == Kind::Result { &mut results } else { &mut others };
             to.push(draft, waiter);
@@ -267,7 +293,7 @@ impl Backlog {
     /// Takes the next group. Its openings are bounded as well as its lines: they are held in memory together
     /// or not at all.
     pub(crate) fn take_group(&mut self, max_bytes: usize) -> Batch {
-        let mut group = Batch { bell: Arc::clone(&self.bell), ..Batch::default() };
+        let mut group = Batch { bell: Ringing(Arc::clone(&self.bell)), ..Batch::default() };
         let (mut bytes, mut opened) = (0, 0);
         // One place is kept free for the record that may begin the group.
         while group.drafts.len() + 1 < MAX_GROUP_RECORDS as usize {
@@ -313,11 +339,13 @@ impl Backlog {
 
     /// Notes that the thread that led has panicked, and the log is gone with it. Returns what was queued: it
     /// will never be written.
-    pub(crate) fn lose(&mut self) -> VecDeque<Queued> {
+    pub(crate) fn lose(&mut self) -> Forsaken {
         self.failures += 1;
         self.health = Health::Lost;
         (self.failed_at, self.lingering, self.queued_bytes) = (None, None, 0);
-        std::mem::take(&mut self.queue)
+        // No log will use a segment that is made now.
+        self.wants_spare = false;
+        Forsaken { _queue: std::mem::take(&mut self.queue), _bell: Ringing(std::mem::take(&mut self.bell)) }
     }
 
     /// Notes that a flush of openings failed. Their records are durable and remain valid; but until the
@@ -360,9 +388,9 @@ impl Backlog {
         }
     }
 
-    /// Removes everything that waits from the queue, in this group and behind it, except results. Returns the
-    /// waiters, each with its error.
-    pub(crate) fn refuse(&mut self, batch: Batch, failure: &CommitError) -> Vec<(Owed, AppendError)> {
+    /// Removes everything that waits from the queue, in this group and behind it, except results. Returns what
+    /// their threads are told.
+    pub(crate) fn refuse(&mut self, batch: Batch, failure: &CommitError) -> Refused {
         self.failures += 1;
         let error = match failure {
             CommitError::Room(error) | CommitError::Write(error) | CommitError::Openings(error) => {
@@ -380,6 +408,7 @@ impl Backlog {
         };
         let behind = std::mem::take(&mut self.queue);
         self.queued_bytes = 0;
+        let bells = [batch.bell, Ringing(std::mem::take(&mut self.bell))];
         let group = batch.drafts.into_iter().zip(batch.waiters);
         let group = group.map(|(draft, waiter)| Queued { draft, waiter, bytes: 0 });
         let mut told = Vec::new();
@@ -400,7 +429,7 @@ impl Backlog {
                 self.enqueue(queued.draft, None);
             }
         }
-        told
+        Refused { told, bells }
     }
 
     /// Where the threads wait of whom one should lead next.

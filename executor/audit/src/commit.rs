@@ -170,12 +170,12 @@ impl Log {
         Ok(self.publish(lines, fresh, control))
     }
 
-    /// Takes a segment that was made ahead, unless the log has overtaken it: while it was being filled, a
-    /// group needed one and made its own, with a later number. The numbers of segments are the order of the
-    /// log, so an earlier one can never follow.
+    /// Takes a segment that was made ahead, unless the log has overtaken it or has one: while it was being filled,
+    /// a group needed one and made its own, with a later number, and may have returned it unused. The numbers of
+    /// segments are the order of the log, so an earlier one can never follow.
     pub(crate) fn take_spare(&mut self, spare: Segment) {
-        if spare.number > self.position().segment {
-            self.spare.get_or_insert(spare);
+        if spare.number > self.position().segment && self.spare.is_none() {
+            self.spare = Some(spare);
         } else {
             // It holds zeros; if it cannot be removed, no course leads to it.
             drop(std::fs::remove_file(self.dir.segment(spare.number)));

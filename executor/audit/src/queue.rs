@@ -142,15 +142,14 @@ impl Queue {
             log.take_spare(spare);
         }
         self.crowd.store(batch.drafts.len(), Ordering::Relaxed);
-        let ringing = Ringing(Arc::clone(&batch.bell));
-        self.write(&mut log, batch, demand);
+        let ringing = self.write(&mut log, batch, demand);
         leader.give_back(log);
         // Its threads wake while the next group is already on its way.
         drop(ringing);
     }
 
-    /// Writes a group, and leaves the outcomes of its records.
-    fn write(&self, log: &mut Log, mut batch: Batch, demand: Demand) {
+    /// Writes a group, and leaves the outcomes of its records. Returns the bell for which its threads still wait.
+    fn write(&self, log: &mut Log, mut batch: Batch, demand: Demand) -> Option<Ringing> {
         let appended = match log.commit(&batch.drafts, demand) {
             Ok(appended) => appended,
             // Results have reserved room, and their openings can wait, so they do not fail with the records
@@ -162,7 +161,10 @@ impl Queue {
                 self.refuse(others, &error);
                 return self.write(log, results, Demand::WhenDue);
             }
-            Err(error) => return self.refuse(batch, &error),
+            Err(error) => {
+                self.refuse(batch, &error);
+                return None;
+            }
         };
         let waiters = std::mem::take(&mut batch.waiters);
         self.backlog().settle(log, &batch.drafts, &appended, demand);
@@ -171,6 +173,7 @@ impl Queue {
                 waiter.settle(Ok(*at));
             }
         }
+        Some(batch.bell)
     }
 
     /// After a crowd, its members come back within microseconds. A leader that flushed at once would flush
@@ -194,9 +197,7 @@ impl Queue {
             self.length.store(backlog.len(), Ordering::Relaxed);
             refused
         };
-        for (waiter, error) in refused {
-            waiter.refuse(error);
-        }
+        refused.tell();
     }
 
     /// Runs `act` on the log itself, once no thread leads. `None`: the log is lost.

@@ -24,6 +24,8 @@ pub(crate) enum Signal {
 pub(crate) struct Bell {
     state: Mutex<Waiting>,
     rung: Condvar,
+    #[cfg(test)]
+    rings: std::sync::atomic::AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -36,6 +38,8 @@ struct Waiting {
 impl Bell {
     /// Wakes every thread; those without an outcome wait on.
     fn ring(&self) {
+        #[cfg(test)]
+        self.rings.fetch_add(1, Ordering::Relaxed);
         // Outcomes are left before this: a thread has seen its own, or waits by now.
         if lock(&self.state).threads > 0 {
             self.rung.notify_all();
@@ -52,8 +56,9 @@ impl Bell {
     }
 }
 
-/// A bell that is rung when this is dropped, whatever happens before that.
-#[derive(Debug)]
+/// A bell that is rung when this is dropped, whatever happens before that: the outcomes of its threads are left by
+/// then.
+#[derive(Debug, Default)]
 pub(crate) struct Ringing(pub(crate) Arc<Bell>);
 
 impl Drop for Ringing {
@@ -88,20 +93,15 @@ impl Waiter {
         *lock(&self.outcome) = Some(outcome);
     }
 
-    fn refuse(&self, error: AppendError) {
-        self.leave(Err(error));
-        self.bell.ring();
-    }
-
     /// The outcome, if it was left.
     pub(crate) fn take(&self) -> Option<Result<Appended, AppendError>> {
         lock(&self.outcome).take()
     }
 
-    /// Whether a thread of its group waits.
+    /// How many threads of its group wait, and how often they were rung for.
     #[cfg(test)]
-    pub(crate) fn is_waited_for(&self) -> bool {
-        lock(&self.bell.state).threads > 0
+    pub(crate) fn waited_for(&self) -> (usize, usize) {
+        (lock(&self.bell.state).threads, self.bell.rings.load(Ordering::Relaxed))
     }
 
     /// Waits for the outcome, or for the turn to lead.
@@ -122,7 +122,8 @@ impl Waiter {
 }
 
 /// A queued record's debt to the thread that waits for it: an outcome. A thread that panics while it leads
-/// drops the records of its group, and nobody may wait for them for ever.
+/// drops the records of its group, and nobody may wait for them for ever. The bell is not rung here: whoever holds
+/// the records of a group holds its [`Ringing`] as well, and drops it after them.
 #[derive(Debug)]
 pub(crate) struct Owed {
     /// Taken once it has its outcome.
@@ -134,17 +135,10 @@ impl Owed {
         Self { waiter: Some(Arc::clone(waiter)) }
     }
 
-    /// Leaves the outcome; the bell of its group is rung later, once for all.
+    /// Leaves the outcome.
     pub(crate) fn settle(mut self, outcome: Result<Appended, AppendError>) {
         if let Some(waiter) = self.waiter.take() {
             waiter.leave(outcome);
-        }
-    }
-
-    /// Leaves the reason for a refusal, and rings.
-    pub(crate) fn refuse(mut self, error: AppendError) {
-        if let Some(waiter) = self.waiter.take() {
-            waiter.refuse(error);
         }
     }
 }
@@ -152,7 +146,7 @@ impl Owed {
 impl Drop for Owed {
     fn drop(&mut self) {
         if let Some(waiter) = self.waiter.take() {
-            waiter.refuse(AppendError::Lost);
+            waiter.leave(Err(AppendError::Lost));
         }
     }
 }

@@ -254,7 +254,7 @@ fn whoever_waits_for_a_thread_that_panics_while_it_leads_learns_that_the_log_is_
     let (leads, waits) = (&stage.queue, &queued[1]);
     let waited = std::thread::scope(|scope| {
         let waiting = scope.spawn(|| waits.wait());
-        while !waits.is_waited_for() {
+        while waits.waited_for().0 == 0 {
             std::thread::yield_now();
         }
         let log = leads.backlog().log.take().unwrap();
@@ -270,6 +270,60 @@ fn whoever_waits_for_a_thread_that_panics_while_it_leads_learns_that_the_log_is_
         assert!(matches!(refused, Err(AppendError::Lost)), "{refused:?}");
     }
     assert_eq!(number(), None, "the end of the log would wait for ever");
+}
+
+#[test]
+fn no_segment_is_made_for_a_log_that_is_lost() {
+    let stage = stage();
+    let number = stage.queue.with_log(|log| Arc::clone(&log.numbers)).unwrap();
+    stage.queue.backlog().wants_spare = true;
+    let panics = || stage.queue.with_log(|_| -> () { panic!("while it leads") });
+    let led = std::thread::scope(|scope| scope.spawn(panics).join());
+    assert!(led.is_err() && matches!(stage.health(), Health::Lost));
+    assert!(!stage.queue.backlog().wants_spare && !stage.queue.backlog().needs_attention());
+    assert_eq!((number.next(), stage.dir.list().unwrap()), (2, vec![1]));
+}
+
+/// Otherwise a group of a hundred records would wake its hundred threads a hundred times.
+#[test]
+fn whoever_waits_for_a_group_that_is_refused_is_woken_once() {
+    let stage = stage();
+    std::fs::remove_file(stage.token()).unwrap();
+    let refused = [(); 8].map(|()| stage.queue.begin(draft(Kind::Decision, None), None).unwrap());
+    let log = stage.queue.backlog().log.take().unwrap();
+    stage.queue.lead(log, Demand::WhenDue);
+    assert_eq!(refused[0].waited_for().1, 1);
+    for waiter in &refused {
+        assert!(matches!(waiter.take(), Some(Err(AppendError::Io(_)))));
+    }
+    // The same for those that a panic leaves behind.
+    let stage = self::stage();
+    stage.queue.with_log(|log| log.tip.seq = u64::MAX).unwrap();
+    let lost = [(); 8].map(|()| stage.queue.begin(draft(Kind::Decision, None), None).unwrap());
+    let log = stage.queue.backlog().log.take().unwrap();
+    let led = std::thread::scope(|scope| scope.spawn(|| stage.queue.lead(log, Demand::WhenDue)).join());
+    assert!(led.is_err());
+    assert_eq!(lost[0].waited_for().1, 1);
+    for waiter in &lost {
+        assert!(matches!(waiter.take(), Some(Err(AppendError::Lost))));
+    }
+}
+
+#[test]
+fn of_two_segments_that_were_made_ahead_one_is_used_and_the_other_removed() {
+    let stage = stage();
+    let made = || {
+        let number = stage.queue.with_log(|log| log.numbers.next()).unwrap();
+        Segment::create(&stage.dir, number, options().segment_bytes).unwrap()
+    };
+    let [first, second] = [made(), made()];
+    let kept = first.number;
+    stage.queue.with_log(|log| {
+        log.take_spare(first);
+        log.take_spare(second);
+    });
+    assert_eq!(stage.dir.list().unwrap(), [1, kept], "the other takes room, and no course leads to it");
+    assert_eq!(stage.queue.with_log(|log| log.spare.as_ref().map(|spare| spare.number)), Some(Some(kept)));
 }
 
 #[test]
