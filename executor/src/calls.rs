@@ -222,6 +222,12 @@ impl CallState {
         *self.recording.borrow() == Recording::Durable
     }
 
+    /// Whether it is known what happened to the record of its result.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        *self.recording.borrow() != Recording::Open
+    }
+
     /// Waits until it has ended; false if the code that ran it is gone.
     pub async fn ended(&self) -> bool {
         self.ended.subscribe().wait_for(Option::is_some).await.is_ok()

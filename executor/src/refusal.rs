@@ -45,7 +45,14 @@ pub enum Refusal {
     /// The session's workspace is gone.
     WorkspaceLost,
     /// The audit log accepts no records now; nothing runs without one.
-    NotRecorded(String),
+    NotRecorded {
+        /// Why.
+        why: String,
+        /// What to do about it.
+        help: Option<&'static str>,
+    },
+    /// A fault in the executor ended the request.
+    Fault,
     /// The executor is ending.
     Draining,
     /// The path exists, but not with this method.
@@ -76,7 +83,8 @@ impl Refusal {
             Self::NotCancellable => "not-cancellable",
             Self::Busy(_) => "busy",
             Self::WorkspaceLost => "workspace-lost",
-            Self::NotRecorded(_) => "not-recorded",
+            Self::NotRecorded { .. } => "not-recorded",
+            Self::Fault => "fault",
             Self::Draining => "draining",
             Self::Method => "method",
             Self::NoSuchPath => "no-such-path",
@@ -92,9 +100,10 @@ impl Refusal {
             Self::KeysUsedUp { most } => {
                 return format!("limit of {most} idempotency keys of this session reached");
             }
-            Self::NotRecorded(why) => {
+            Self::NotRecorded { why, .. } => {
                 return format!("the audit log takes no records now, and nothing runs without one: {why}");
             }
+            Self::Fault => "a fault in the executor ended the request; the audit log says what became of it",
             Self::TooSlow => "the body did not come in time",
             Self::UnknownSession => "there is no such session, or it was closed",
             Self::UnknownCall => "there is no such call in this session, or its output was dropped",
@@ -129,9 +138,8 @@ impl Refusal {
             Self::NotBegun => "try again in a moment, or cancel the call",
             Self::NotSignallable => "it ends by itself within seconds",
             Self::WorkspaceLost | Self::KeysUsedUp { .. } => "close the session and open a new one",
-            Self::NotRecorded(_) => {
-                "free or repair the disk that holds the state directory; the executor then resumes by itself"
-            }
+            Self::NotRecorded { help, .. } => return *help,
+            Self::Fault => "see the executor's own log for the fault, and report it",
             Self::NoSuchPath => "the paths stand in docs/executor-api.json",
             _ => return None,
         })

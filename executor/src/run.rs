@@ -4,19 +4,20 @@
 //! Whatever happens, the call gets an end and the log a result; the session's turn passes on only when the
 //! sandbox is dead and gone.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use bailiwick_audit::{Recorded, Wait};
+use bailiwick_audit::Recorded;
 use bailiwick_policy::policy::sandboxes::{Language, Sandbox};
 use bailiwick_policy::tool::{Permit, Plan, PlannedCall, PlannedProgram, Usage, WorkspaceOperation};
 use bailiwick_sys::outcome::Exit;
-use bailiwick_sys::{Remains, Request, SandboxError};
+use bailiwick_sys::{Request, SandboxError};
 use serde_json::{Value, json};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::calls::{CallState, Ended, Recording};
 use crate::clerk;
-use crate::docket::End;
+use crate::docket::{End, OwedResult};
 use crate::executor::Executor;
 use crate::judge;
 use crate::metrics::OutcomeLabel;
@@ -24,13 +25,14 @@ use crate::output::Output;
 use crate::sessions::{SessionState, Turn};
 use crate::supervise::{WakePipe, supervise};
 use crate::view;
-use crate::warm::{Lease, LeaseError};
+use crate::warm::{Lease, LeaseError, Left};
 
 /// The interpreter of Python source text, isolated from the environment and the user's packages (python(1),
 /// `-I`).
 const PYTHON: &str = "/usr/bin/python3";
 
-/// A cleared call with everything that it holds while it runs.
+/// A cleared call with everything that it holds while it runs. Dropped, it has ended for everybody: if it did not
+/// end by itself, because a thread panicked or nobody ran it, with outcome `Unknown`.
 pub struct Job {
     /// The executor.
     pub executor: Arc<Executor>,
@@ -38,8 +40,8 @@ pub struct Job {
     pub call: Arc<CallState>,
     /// Its session.
     pub session: Arc<SessionState>,
-    /// The right to run it, on record.
-    pub cleared: Recorded<Permit<PlannedCall>>,
+    /// The right to run it, on record, and the result that the log is owed.
+    pub owed: OwedResult,
     /// The session's turn.
     pub turn: Turn,
     /// Its place among the calls that run.
@@ -53,64 +55,126 @@ struct Ran {
     result: Option<Value>,
 }
 
+/// What is left to do for a call whose end clients know: its record, and clearing its sandbox away. Dropped, it is
+/// done. The turn and the place of the call pass on behind that.
+#[must_use = "whoever drops it waits until it is done"]
+pub struct Rest {
+    end: Option<End>,
+    /// Whether the result adds labels to the session.
+    labels: bool,
+    left: Option<Left>,
+    job: Job,
+}
+
 impl Job {
-    /// Runs the call here, to its recorded end.
-    pub fn run(self) {
-        let Self { executor, call, session, cleared, mut turn, seat } = self;
-        let metrics = executor.metrics();
-        let planned = cleared.permit().get();
+    /// Runs the call here, to its end: clients can be answered when this returns.
+    pub fn run(mut self) -> Rest {
+        let executor = &self.executor;
+        let (call, planned) = (&self.call, self.owed.planned());
         // Output that must be judged first is held back here, where no client that asks about the call can
         // read it.
-        let (policy, tool) = (executor.docket().policy(), planned.call().tool());
-        let (is_judged, is_asked) = (policy.judges_results(tool), policy.asks_of_results(tool));
+        let is_judged = executor.docket().policy().judges_results(planned.call().tool());
         let held_back = is_judged.then(|| Output::new(call.output().limit()));
         let output = held_back.as_ref().unwrap_or(call.output());
-        let (mut ran, remains) = perform(&executor, &call, output, &cleared, &mut turn, &session);
-        let judged = is_asked.then(|| {
+        let (mut ran, left) =
+            perform(executor, call, output, self.owed.cleared(), &mut self.turn, &self.session);
+        let judged = self.is_asked_about().then(|| {
             let gave = judge::Gave { output: output.all(), result: ran.result.clone() };
-            let judgement = judge::judge(&executor, planned, &ran.outcome, &gave);
+            let judgement = judge::judge(executor, planned, &ran.outcome, &gave);
             // If only rules in shadow apply, their result is for the log.
             if is_judged {
-                ran.result = judge::deliver(&call, planned.plan(), &judgement, &gave);
+                ran.result = judge::deliver(call, planned.plan(), &judgement, &gave);
             }
             (judgement, gave)
         });
         let judgement = judged.as_ref().map(|(judgement, _)| judgement);
         let labels = judgement.is_some_and(judge::Judgement::labels);
         if is_judged && judgement.is_some_and(judge::Judgement::is_missing) {
-            session.lose();
+            self.session.lose();
         }
         let end = End {
             outcome: json!(ran.outcome),
             usage: ran.outcome.usage.clone(),
-            result: Some(judge::recorded(&call, ran.result.as_ref(), judged.as_ref())),
+            result: Some(judge::recorded(call, ran.result.as_ref(), judged.as_ref())),
             used: Some(ran.used),
             decision: judgement.and_then(judge::Judgement::decision).cloned(),
         };
-        metrics.outcomes.get_or_create(&OutcomeLabel { outcome: ran.outcome.kind.clone() }).inc();
         let result_decision = judgement.filter(|_| is_judged).map(judge::Judgement::view);
-        call.end(Ended { outcome: Some(ran.outcome), result: ran.result, result_decision });
-        call.set_recording(
-            match executor.docket().settle(planned.call(), cleared.at(), end, Wait::Durable) {
-                Ok(()) => Recording::Durable,
-                Err(error) => {
-                    tracing::error!(call = call.id(), %error, "the end of a call cannot be recorded");
-                    if labels {
-                        // The workspace holds what it read, and the label that says so was not recorded.
-                        session.lose();
-                    }
-                    Recording::Failed
+        self.tell(Ended { outcome: Some(ran.outcome), result: ran.result, result_decision });
+        Rest { end: Some(end), labels, left, job: self }
+    }
+
+    /// Whether rules apply to its result, which can add labels to the session.
+    fn is_asked_about(&self) -> bool {
+        self.executor.docket().policy().asks_of_results(self.owed.planned().call().tool())
+    }
+
+    /// Tells clients of the end.
+    fn tell(&self, ended: Ended) {
+        let outcome = ended.outcome.as_ref().map(|outcome| outcome.kind.clone()).unwrap_or_default();
+        self.executor.metrics().outcomes.get_or_create(&OutcomeLabel { outcome }).inc();
+        self.call.end(ended);
+    }
+
+    /// Tells clients what became of the record.
+    fn settled(&self, recording: Recording) {
+        self.call.set_recording(recording);
+        self.executor.calls().ended(&self.call);
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        if self.call.is_settled() {
+            return;
+        }
+        if self.call.runs() {
+            if self.is_asked_about() {
+                // The workspace may hold what it read, and no rule has said which labels that adds.
+                self.session.lose();
+            }
+            self.tell(Ended { outcome: Some(view::unknown()), result: None, result_decision: None });
+        }
+        self.owed.give_up();
+        self.settled(Recording::Failed);
+    }
+}
+
+impl Rest {
+    /// Records the end, waits until that is durable, and clears the sandbox away.
+    pub fn finish(self) {
+        drop(self);
+    }
+
+    fn conclude(&mut self) {
+        let Some(end) = self.end.take() else { return };
+        let Job { call, session, owed, .. } = &mut self.job;
+        let recording = match owed.settle(end) {
+            Ok(()) => Recording::Durable,
+            Err(error) => {
+                tracing::error!(call = call.id(), %error, "the end of a call cannot be recorded");
+                if self.labels {
+                    // The workspace holds what it read, and the label that says so was not recorded.
+                    session.lose();
                 }
-            },
-        );
-        executor.calls().ended(&call);
-        if let Some(Err(error)) = remains.map(Remains::clear) {
+                Recording::Failed
+            }
+        };
+        self.job.settled(recording);
+        let Job { executor, call, owed, turn, .. } = &mut self.job;
+        if let Some(Err(error)) = self.left.take().map(Left::clear) {
             tracing::error!(call = call.id(), %error, "a cgroup is left; the next start removes it");
         }
-        if let Some(name) = planned.plan().sandbox() {
-            executor.sandboxes().prepare(name, &mut turn);
+        if let Some(name) = owed.planned().plan().sandbox() {
+            executor.sandboxes().prepare(name, turn);
         }
-        drop((turn, seat));
+    }
+}
+
+impl Drop for Rest {
+    fn drop(&mut self) {
+        // Whatever is not done because of a panic is done when the job is dropped.
+        drop(catch_unwind(AssertUnwindSafe(|| self.conclude())));
     }
 }
 
@@ -121,7 +185,7 @@ fn perform(
     cleared: &Recorded<Permit<PlannedCall>>,
     turn: &mut Turn,
     session: &SessionState,
-) -> (Ran, Option<Remains>) {
+) -> (Ran, Option<Left>) {
     let failed = |why: String| {
         let used = Usage { cpu_ms: 0, output_bytes: 0 };
         (Ran { outcome: view::setup_failed(why), used, result: None }, None)
@@ -136,12 +200,12 @@ fn perform(
                 return failed(LeaseError::Unknown(sandbox.clone()).to_string());
             };
             match command(call, output, lease, rules, program) {
-                Ok((ran, remains)) => (ran, Some(remains)),
+                Ok((ran, left)) => (ran, Some(left)),
                 Err(error) => failed(error.to_string()),
             }
         }
         Plan::Workspace(operation) => match workspace(executor, turn, operation) {
-            Ok((ran, remains)) => (ran, Some(remains)),
+            Ok((ran, left)) => (ran, Some(left)),
             Err(ClerkError::Lease(error)) => failed(lost(session, &error)),
             Err(error) => failed(error.to_string()),
         },
@@ -171,16 +235,18 @@ fn command(
     lease: Lease,
     sandbox: &Sandbox,
     program: &PlannedProgram,
-) -> Result<(Ran, Remains), CommandError> {
+) -> Result<(Ran, Left), CommandError> {
     // Everything that can fail comes before the command is started: from then on the call has run, and is
     // reported and charged as such.
     let wake = WakePipe::new()?;
-    let running = lease.parked.run(&request(sandbox, program))?;
+    let Lease { parked, workspace } = lease;
+    let running = parked.run(&request(sandbox, program))?;
     let (exit, remains) = supervise(running, call, output, &sandbox.limits, wake);
     let kept = output.all();
     let outcome = view::outcome(&exit, kept.dropped);
     let output_bytes = (kept.stdout.len() + kept.stderr.len()) as u64;
-    Ok((Ran { outcome, used: used(&exit, output_bytes), result: None }, remains))
+    let ran = Ran { outcome, used: used(&exit, output_bytes), result: None };
+    Ok((ran, Left::new(remains, workspace)))
 }
 
 fn used(exit: &Exit, output_bytes: u64) -> Usage {
@@ -220,11 +286,16 @@ fn workspace(
     executor: &Executor,
     turn: &mut Turn,
     operation: &WorkspaceOperation,
-) -> Result<(Ran, Remains), ClerkError> {
+) -> Result<(Ran, Left), ClerkError> {
     let name = executor.sandboxes().with_workspace().ok_or(ClerkError::NoWorkspace)?;
     let lease = executor.sandboxes().lease(name, turn).map_err(ClerkError::Lease)?;
-    let (done, remains) = clerk::perform(lease.parked, operation)?;
+    let Lease { parked, workspace } = lease;
+    let (done, remains) = clerk::perform(parked, operation)?;
     let output_bytes = done.bytes;
     let used = used(&done.exit, output_bytes);
-    Ok((Ran { outcome: view::outcome(&done.exit, 0), used, result: Some(done.result) }, remains))
+    let ran = Ran { outcome: view::outcome(&done.exit, 0), used, result: Some(done.result) };
+    Ok((ran, Left::new(remains, workspace)))
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

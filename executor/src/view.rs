@@ -144,6 +144,12 @@ pub(crate) fn setup_failed(why: String) -> wire::Outcome {
     }
 }
 
+/// A call that a fault ended: its command may have run.
+#[must_use]
+pub(crate) fn unknown() -> wire::Outcome {
+    wire::Outcome { kind: "Unknown".to_owned(), step: None, ..setup_failed(String::new()) }
+}
+
 /// What was used, each figure with its source.
 fn usage(usage: &Usage) -> Value {
     let source = |source: Source| match source {

@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use bailiwick_policy::policy::sandboxes::{Lifetime, Sandbox, Workspace as WorkspaceRule};
 use bailiwick_sys::keeper::{Keeper, Workspace, WorkspaceError};
-use bailiwick_sys::{Build, Identity, Launcher, Parked, Pool, SandboxError};
+use bailiwick_sys::{Build, CgroupError, Identity, Launcher, Parked, Pool, Remains, SandboxError};
 use thiserror::Error;
 
 use crate::confine::{Refused, profile};
@@ -99,13 +99,14 @@ struct Kind {
     in_homes: Places<Parked>,
 }
 
-/// What a session owns.
+/// What a session owns. Dropped in this order: the memory of its workspace is free only when no sandbox has it any
+/// more.
 #[derive(Default)]
 pub struct Home {
-    identity: Option<Arc<Identity>>,
-    workspace: Option<Held>,
     /// The sandboxes that are ready for its next call, except those whose place was given away.
     ready: BTreeMap<String, Kept<Parked>>,
+    workspace: Option<Held>,
+    identity: Option<Arc<Identity>>,
 }
 
 impl std::fmt::Debug for Home {
@@ -114,17 +115,10 @@ impl std::fmt::Debug for Home {
     }
 }
 
-/// A workspace with its share of the budget.
-struct Held {
-    workspace: Workspace,
-    bytes: u64,
-    used: Arc<AtomicU64>,
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.used.fetch_sub(self.bytes, Ordering::SeqCst);
-    }
+/// A workspace with its share of the budget, which is returned when its memory is free.
+pub(crate) struct Held<W = Workspace> {
+    workspace: W,
+    _share: Share,
 }
 
 /// A sandbox for one call. Only [`crate::run`], which requires a permit on record, can reach the program in
@@ -133,7 +127,30 @@ pub struct Lease {
     /// The sandbox.
     pub(crate) parked: Parked,
     /// A workspace that lives as long as the call.
-    _workspace: Option<Held>,
+    pub(crate) workspace: Option<Held>,
+}
+
+/// What is left of a lease when its program has ended. In this order: the memory of a workspace is free only when
+/// no sandbox has it any more.
+pub(crate) struct Left {
+    remains: Remains,
+    workspace: Option<Held>,
+}
+
+impl Left {
+    pub(crate) const fn new(remains: Remains, workspace: Option<Held>) -> Self {
+        Self { remains, workspace }
+    }
+
+    /// Clears the sandbox away, and then its workspace.
+    ///
+    /// # Errors
+    /// A cgroup is left.
+    pub(crate) fn clear(self) -> Result<(), CgroupError> {
+        let cleared = self.remains.clear();
+        drop(self.workspace);
+        cleared
+    }
 }
 
 impl Sandboxes {
@@ -181,20 +198,20 @@ impl Sandboxes {
     pub fn lease(&self, name: &str, home: &mut Home) -> Result<Lease, LeaseError> {
         let kind = self.kind(name)?;
         let Some(rule) = kind.workspace() else {
-            return Ok(Lease { parked: kind.pool.take()?, _workspace: None });
+            return Ok(Lease { parked: kind.pool.take()?, workspace: None });
         };
         if rule.lifetime == Lifetime::Call {
             let identity = self.identity(home)?;
             let workspace = self.create(rule, &identity)?;
             let parked = kind.launcher.build(&Build { identity, workspace: Some(&workspace.workspace) })?;
-            return Ok(Lease { parked, _workspace: Some(workspace) });
+            return Ok(Lease { parked, workspace: Some(workspace) });
         }
         let ready = home.ready.remove(name).and_then(Kept::take);
         if let Some(parked) = ready.filter(Parked::is_alive) {
-            return Ok(Lease { parked, _workspace: None });
+            return Ok(Lease { parked, workspace: None });
         }
         let parked = self.build_at_home(kind, rule, home)?;
-        Ok(Lease { parked, _workspace: None })
+        Ok(Lease { parked, workspace: None })
     }
 
     /// Makes a sandbox ready for the session's next call, if a place is free, or held by a session that has
@@ -272,7 +289,7 @@ impl Sandboxes {
                 }
             };
             match current.create(owner, rule.size_bytes, rule.inodes) {
-                Ok(workspace) => return Ok(share.held(workspace)),
+                Ok(workspace) => return Ok(Held { workspace, _share: share }),
                 Err(WorkspaceError::Lost) => *keeper = None,
                 Err(error) => return Err(SandboxError::Workspace(error).into()),
             }
@@ -281,18 +298,10 @@ impl Sandboxes {
     }
 }
 
-/// A share of the budget that has no workspace yet.
+/// A share of the budget.
 struct Share {
     bytes: u64,
     used: Arc<AtomicU64>,
-}
-
-impl Share {
-    fn held(self, workspace: Workspace) -> Held {
-        let held = Held { workspace, bytes: self.bytes, used: Arc::clone(&self.used) };
-        std::mem::forget(self);
-        held
-    }
 }
 
 impl Drop for Share {
@@ -328,6 +337,21 @@ mod tests {
     use bailiwick_policy::bundle;
 
     use super::*;
+
+    /// Otherwise all workspaces together could take more memory than the budget.
+    #[test]
+    fn a_share_of_the_budget_is_returned_when_the_memory_is_free() {
+        struct Memory(Arc<AtomicU64>);
+        impl Drop for Memory {
+            fn drop(&mut self) {
+                assert_eq!(self.0.load(Ordering::SeqCst), 7, "it is not free before");
+            }
+        }
+        let used = Arc::new(AtomicU64::new(7));
+        let share = Share { bytes: 7, used: Arc::clone(&used) };
+        drop(Held { workspace: Memory(Arc::clone(&used)), _share: share });
+        assert_eq!(used.load(Ordering::SeqCst), 0);
+    }
 
     /// The compiler refuses such a pack (BW0428), but a bundle may come from elsewhere.
     #[test]

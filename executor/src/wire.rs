@@ -91,7 +91,8 @@ pub struct ApprovalGroup {
 #[serde(rename_all = "camelCase")]
 pub struct Outcome {
     /// `Exited`, `Signaled`, `TimedOut`, `CpuTimeExceeded`, `MemoryExceeded`, `OutputExceeded`,
-    /// `ProcessesExceeded`, `SyscallDenied`, `Cancelled`, `SetupFailed`. What a command does to itself cannot
+    /// `ProcessesExceeded`, `SyscallDenied`, `Cancelled`, `SetupFailed`, `Unknown`: a fault of the executor ended
+    /// the call, and its command may have run. What a command does to itself cannot
     /// be distinguished from what is done to it: `SyscallDenied` says that SIGSYS ended it. The filter kills
     /// with SIGSYS, but a command can also send itself that signal, like any other.
     pub kind: String,

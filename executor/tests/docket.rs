@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bailiwick_audit::{AppendError, Entry, Event, Held, Options, Wait, Writer};
 use bailiwick_executor::clock::{self, BehindLog, MAX_DIFFERENCE_MS};
-use bailiwick_executor::docket::{Docket, DocketError, End, OpenDocketError};
+use bailiwick_executor::docket::{Docket, DocketError, End, OpenDocketError, OwedResult};
 use bailiwick_policy::json::Json;
 use bailiwick_policy::policy::Policy;
 use bailiwick_policy::policy::tools::{Audit, AuditAdmission, Keep};
@@ -54,6 +54,32 @@ fn subject() -> Subject {
 fn call(session: &str, id: &str) -> ToolCall {
     let arguments = Json::parse(br#"{"text": "ls"}"#).expect("JSON").into_owned();
     ToolCall::new(id, session, subject(), "argv", arguments).expect("a call")
+}
+
+/// Otherwise the session would wait for its end for ever, and a restart would call it lost.
+#[test]
+fn a_result_is_on_record_though_the_thread_that_owes_it_panics() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let docket = Arc::new(docket(dir.path()));
+    let names = sessions(&docket, 1);
+    let ruling = docket.rule(&call(&names[0], "c"), None, None).expect("decided");
+    let owed = OwedResult::new(&docket, ruling.cleared.expect("allowed"));
+    let fails = std::thread::spawn(move || {
+        let _owed = owed;
+        panic!("while the call runs");
+    });
+    fails.join().expect_err("it panics");
+    let mut outcomes = Vec::new();
+    bailiwick_audit::fold(dir.path(), None, |record, _| {
+        outcomes.extend(record.intent.and(record.outcome.clone()));
+        Ok::<_, Infallible>(())
+    })
+    .expect("the log can be read");
+    assert_eq!(outcomes, [json!({ "kind": "Unknown" })]);
+    docket.close_session(&names[0], "closed").expect("closed");
+    drop(docket);
+    let (_, recovered) = Writer::open(dir.path(), &Options::default()).expect("a log");
+    assert!(recovered.lost.is_empty(), "{recovered:?}");
 }
 
 fn sessions(docket: &Docket, count: usize) -> Vec<String> {

@@ -215,12 +215,11 @@ impl Backlog {
         since: Option<Failures>,
     ) -> Result<(), AppendError> {
         let is_result = draft.kind == Kind::Result;
-        match &self.health {
-            Health::Fenced => return Err(AppendError::Fenced),
-            Health::Sealed => return Err(AppendError::Sealed),
-            Health::Lost => return Err(AppendError::Lost),
-            _ if self.sealing => return Err(AppendError::Sealed),
-            _ => {}
+        if self.is_over() {
+            self.health.accepts()?;
+        }
+        if self.sealing {
+            return Err(AppendError::Sealed);
         }
         if let Some(error) = self.is_failing().filter(|_| !is_result) {
             return Err(AppendError::Io(error));

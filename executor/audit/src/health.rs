@@ -80,3 +80,19 @@ pub enum Health {
     /// The log has ended.
     Sealed,
 }
+
+impl Health {
+    /// Whether appends are accepted.
+    ///
+    /// # Errors
+    /// With what they are refused.
+    pub fn accepts(&self) -> Result<(), AppendError> {
+        Err(match self {
+            Self::Healthy => return Ok(()),
+            Self::Unhealthy { error } => AppendError::Io(Arc::clone(error)),
+            Self::Fenced => AppendError::Fenced,
+            Self::Lost => AppendError::Lost,
+            Self::Sealed => AppendError::Sealed,
+        })
+    }
+}

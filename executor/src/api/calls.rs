@@ -70,12 +70,12 @@ async fn started(
         Ok(Started { call, job }) => {
             let _ = tell.send(Ok(call));
             if let Some(job) = job {
-                job.run();
+                job.run().finish();
             }
         }
         Err(refusal) => drop(tell.send(Err(refusal))),
     });
-    told.await.unwrap_or_else(|_| Err(Refusal::NotRecorded("a fault in the executor".to_owned())))
+    told.await.unwrap_or_else(|_| Err(Refusal::Fault))
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {

@@ -127,6 +127,6 @@ pub(crate) async fn blocking<T: Send + 'static>(
     match tokio::task::spawn_blocking(move || work(&app)).await {
         Ok(done) => done,
         // A fault of ours; the work is not known to be done.
-        Err(error) => Err(Refusal::NotRecorded(format!("a fault in the executor: {error}"))),
+        Err(_) => Err(Refusal::Fault),
     }
 }

@@ -25,7 +25,8 @@ const fn status(refusal: &Refusal) -> StatusCode {
         | R::NotCancellable => S::CONFLICT,
         R::Dropped | R::WorkspaceLost => S::GONE,
         R::Busy(_) => S::TOO_MANY_REQUESTS,
-        R::NotRecorded(_) | R::Draining => S::SERVICE_UNAVAILABLE,
+        R::NotRecorded { .. } | R::Draining => S::SERVICE_UNAVAILABLE,
+        R::Fault => S::INTERNAL_SERVER_ERROR,
         R::Method => S::METHOD_NOT_ALLOWED,
     }
 }

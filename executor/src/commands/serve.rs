@@ -15,6 +15,7 @@ use tracing::info;
 use super::{ClockArgs, Outcome};
 use crate::api::listen::{Patience, Socket};
 use crate::api::{admin_router, calls_router};
+use crate::docket::DocketError;
 use crate::executor::{Executor, Settings};
 use crate::limits::Limits;
 use crate::logging::Log;
@@ -81,10 +82,13 @@ pub(super) fn serve(serve: &Serve) -> anyhow::Result<Outcome> {
     let executor = Arc::new(executor);
     let blocking = waiting_threads(&serve.limits);
     let runtime = Builder::new_multi_thread().max_blocking_threads(blocking).enable_all().build()?;
-    runtime.block_on(live(&executor, serve))?;
+    let lost = runtime.block_on(live(&executor, serve))?;
     // The runtime's threads end before the last handle of the executor is dropped, and the holder of that
     // handle closes the log.
     runtime.shutdown_timeout(Duration::from_secs(1));
+    if let Some(lost) = lost {
+        return Err(lost).context("restart the executor, which recovers the log");
+    }
     executor.close().context("cannot close the audit log")?;
     if serve.seal {
         executor.docket().seal("drain").context("cannot seal the audit log")?;
@@ -101,7 +105,8 @@ fn waiting_threads(limits: &Limits) -> usize {
     calls.saturating_add(closers).saturating_add(limits.max_connections).saturating_add(ADMIN_CONNECTIONS + 1)
 }
 
-async fn live(executor: &Arc<Executor>, serve: &Serve) -> anyhow::Result<()> {
+/// Serves until it is told to end, or until nothing will ever be recorded again: returns why, if that is so.
+async fn live(executor: &Arc<Executor>, serve: &Serve) -> anyhow::Result<Option<DocketError>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let calls = Socket::bind(&serve.socket)?;
@@ -127,10 +132,11 @@ async fn live(executor: &Arc<Executor>, serve: &Serve) -> anyhow::Result<()> {
         // The parent process may have closed its end; the executor is useful all the same.
         let _ = writeln!(out, "listening on {}", serve.socket.display()).and_then(|()| out.flush());
     }
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    let lost = tokio::select! {
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        why = lost(executor) => Some(why),
+    };
     info!("ending: no new calls");
     executor.drain();
     let _ = stop.send(true);
@@ -138,7 +144,19 @@ async fn live(executor: &Arc<Executor>, serve: &Serve) -> anyhow::Result<()> {
     let _ = serving_admin.await;
     sweeping.abort();
     executor.cancel_all(drain).await;
-    Ok(())
+    Ok(lost)
+}
+
+/// Waits until the log is lost to a fault. An executor that went on would refuse everything, for ever; one that ends is
+/// started again by whatever supervises it, and then finds what is on the disk.
+async fn lost(executor: &Executor) -> DocketError {
+    let mut tick = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        tick.tick().await;
+        if let Some(why) = executor.needs_restart() {
+            return why;
+        }
+    }
 }
 
 /// Connections of the admin socket: people and their programs.

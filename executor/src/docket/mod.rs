@@ -12,24 +12,27 @@
 //! flush is on its way share the next one.
 
 mod entries;
+mod error;
+mod owed;
 mod questions;
 mod sessions;
+
+pub use error::{DocketError, OpenDocketError};
+pub use owed::OwedResult;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bailiwick_audit::{
-    AppendError, Entry, Event, Health, OpenError, Options, Pending, PendingIntent, Recorded, Wait, Watch,
-    Writer,
+    AppendError, Entry, Event, Options, Pending, PendingIntent, Recorded, Wait, Watch, Writer,
 };
 use bailiwick_policy::policy::tools::{Audit, AuditAdmission, Keep};
 use bailiwick_policy::tool::{
     DecisionRecord, Effect, Listing, LoadedPolicy, Permit, PlannedCall, ResultDecision, ResultInputs, State,
-    StateDelta, StateError, Subject, ToolCall, Usage, VerifiedApproval, decide_tool_call,
+    StateDelta, Subject, ToolCall, Usage, VerifiedApproval, decide_tool_call,
 };
 use serde_json::{Value, json};
-use thiserror::Error;
 
 use crate::book::Book;
 use crate::clock::{BehindLog, Clock, ClockError};
@@ -41,40 +44,6 @@ const DEFAULT_AUDIT: Audit = Audit {
     retention_ms: None,
     admission: AuditAdmission::Optional,
 };
-
-/// Why a call was not decided, or its end not recorded.
-#[derive(Clone, Debug, Error)]
-pub enum DocketError {
-    /// No record, no run.
-    #[error(transparent)]
-    Append(#[from] AppendError),
-    /// The time is unknown.
-    #[error(transparent)]
-    Clock(#[from] ClockError),
-    /// The state has no room for what the record would add. Nothing was recorded.
-    #[error("{0}")]
-    Full(StateError),
-    /// A record did not apply to the state. A fault of ours; nothing is decided until the state is read back.
-    #[error("the state and the log have parted: {0}")]
-    State(#[from] StateError),
-    /// A value has no JSON form. A fault of ours.
-    #[error("a record cannot be written down: {0}")]
-    Form(String),
-}
-
-/// Why there is no docket.
-#[derive(Debug, Error)]
-pub enum OpenDocketError {
-    /// The log cannot be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// The log cannot be read back.
-    #[error("cannot read the state back from the log: {0}")]
-    Fold(String),
-    /// The sessions of an earlier run cannot be closed.
-    #[error(transparent)]
-    Docket(#[from] DocketError),
-}
 
 /// A decision whose record is on disk.
 #[derive(Debug)]
@@ -143,6 +112,13 @@ pub struct End {
     pub used: Option<Usage>,
     /// The decision about its result, if one was needed.
     pub decision: Option<ResultDecision>,
+}
+
+impl End {
+    /// An end of which only this is known.
+    fn bare(kind: &str) -> Self {
+        Self { outcome: json!({ "kind": kind }), ..Self::default() }
+    }
 }
 
 /// The log, the state and the policy.
@@ -281,8 +257,8 @@ impl Docket {
             // Such errors occur before the record is queued, and the bare record needs neither a line that
             // long nor a file next to the log.
             let delta = State::settle(call.session(), call.id(), used, now_ms);
-            let bare = End { outcome: json!({ "kind": "Unrecorded" }), ..End::default() };
-            let begun = self.begin_result(intent, self.result_entry(call, bare, &delta)?, wait);
+            let bare = self.result_entry(call, End::bare("Unrecorded"), &delta)?;
+            let begun = self.begin_result(intent, bare, wait);
             settled(book, &delta, begun)?;
             return Err(error.into());
         }
@@ -356,12 +332,9 @@ impl Docket {
     ///
     /// # Errors
     /// Why they are not.
-    pub fn health(&self) -> Result<(), String> {
-        self.lock().parted().map_err(|error| DocketError::from(error).to_string())?;
-        match self.writer.health() {
-            Health::Healthy => Ok(()),
-            unhealthy => Err(format!("{unhealthy:?}")),
-        }
+    pub fn health(&self) -> Result<(), DocketError> {
+        self.lock().parted()?;
+        Ok(self.writer.health().accepts()?)
     }
 
     /// Records a change of the state, and waits for the disk without holding the book.

@@ -5,7 +5,7 @@
 
 use bailiwick_policy::tool::ToolCall;
 
-use super::Executor;
+use super::{Executor, refused};
 use crate::approvals::Question;
 use crate::docket::Ruling;
 use crate::refusal::Refusal;
@@ -33,7 +33,7 @@ impl Executor {
     /// # Errors
     /// The question is not open, the signature is not valid, or it could not be recorded.
     pub fn approve(&self, id: &str, submission: &ApprovalSubmission) -> Result<OpenQuestion, Refusal> {
-        let now_ms = self.docket.now_ms().map_err(|error| Refusal::NotRecorded(error.to_string()))?;
+        let now_ms = self.docket.now_ms().map_err(|error| refused(&error.into()))?;
         self.questions.sign(id, submission, now_ms, |question, said| {
             let recorded = self.docket.record_approval(&question.session, &question.call, said);
             recorded.map(drop).map_err(|error| self.unrecorded(&error))

@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bailiwick_policy::bundle;
+use bailiwick_policy::policy::tools::Audit;
 use bailiwick_policy::tool::{LoadedPolicy, Subject};
 use tokio::sync::Semaphore;
 
@@ -68,7 +69,7 @@ pub struct Settings {
 pub struct Executor {
     limits: Limits,
     subject: Subject,
-    docket: Docket,
+    docket: Arc<Docket>,
     sandboxes: Arc<Sandboxes>,
     sessions: Sessions,
     calls: CallTable,
@@ -96,23 +97,34 @@ impl Executor {
         if let Some(file) = &settings.links {
             links::check(file, &subject, &policy)?;
         }
+        let sandboxes: Vec<_> = policy.policy().used_sandboxes().into_iter().cloned().collect();
+        // Before the log: on a machine that cannot confine, an executor that never decided anything leaves no
+        // trace.
+        let host = Host::find()?;
+        let sandboxes = Sandboxes::start(host, &sandboxes, settings.warm, settings.limits.workspace_budget)?;
+        Self::with(settings, policy, audit, subject, sandboxes)
+    }
+
+    /// Opens the log.
+    pub(crate) fn with(
+        settings: &Settings,
+        policy: Arc<LoadedPolicy>,
+        audit: Option<Audit>,
+        subject: Subject,
+        sandboxes: Sandboxes,
+    ) -> anyhow::Result<Self> {
         let tools = policy.tools().map(|(name, description, input)| wire::Tool {
             name: name.to_owned(),
             description,
             input,
         });
         let tools = tools.collect();
-        let sandboxes: Vec<_> = policy.policy().used_sandboxes().into_iter().cloned().collect();
-        // Before the log: on a machine that cannot confine, an executor that never decided anything leaves no
-        // trace.
-        let host = Host::find()?;
-        let sandboxes = Sandboxes::start(host, &sandboxes, settings.warm, settings.limits.workspace_budget)?;
         let docket = Docket::open(&settings.state, policy, audit, settings.clock)?;
         tracing::info!(log_key = docket.log_key(), digest = docket.policy().digest(), "policy in force");
         Ok(Self {
             limits: settings.limits.clone(),
             subject,
-            docket,
+            docket: Arc::new(docket),
             sandboxes: Arc::new(sandboxes),
             sessions: Sessions::new(settings.limits.max_sessions),
             calls: CallTable::new(settings.limits.kept_calls, settings.limits.kept_bytes),
@@ -158,7 +170,7 @@ impl Executor {
 
     /// Where calls are recorded.
     #[must_use]
-    pub const fn docket(&self) -> &Docket {
+    pub const fn docket(&self) -> &Arc<Docket> {
         &self.docket
     }
 
@@ -182,8 +194,18 @@ impl Executor {
         if self.seats.is_closed() {
             return Err("draining".to_owned());
         }
-        self.docket.health()?;
-        self.docket.now_ms().map(drop).map_err(|error| error.to_string())
+        let healthy = self.docket.health().and_then(|()| Ok(self.docket.now_ms().map(drop)?));
+        healthy.map_err(|error| match error.remedy() {
+            Some(remedy) => format!("{error}; {remedy}"),
+            None => error.to_string(),
+        })
+    }
+
+    /// Why nothing will ever be recorded by this process again, if that is so: a new start finds what is on the
+    /// disk.
+    #[must_use]
+    pub fn needs_restart(&self) -> Option<DocketError> {
+        self.docket.health().err().filter(DocketError::needs_restart)
     }
 
     /// Opens a session.
@@ -375,8 +397,12 @@ impl Executor {
         }
         self.metrics.unrecorded.inc();
         tracing::error!(%error, "a record cannot be written; refused");
-        Refusal::NotRecorded(error.to_string())
+        refused(error)
     }
+}
+
+fn refused(error: &DocketError) -> Refusal {
+    Refusal::NotRecorded { why: error.to_string(), help: error.remedy() }
 }
 
 pub(crate) fn read_bundle(path: &std::path::Path, expected: Option<&str>) -> anyhow::Result<bundle::Bundle> {

@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, TryAcquireError};
 
 use super::Executor;
 use crate::calls::{CallState, Input, NewCall};
+use crate::docket::OwedResult;
 use crate::metrics::{EffectLabel, EffectValue};
 use crate::refusal::Refusal;
 use crate::run::Job;
@@ -25,7 +26,7 @@ pub struct Started {
     /// The call, as clients see it.
     pub call: Arc<CallState>,
     /// The job that runs it. `None`: it was denied, it needs approval, or it repeats a call that was started
-    /// before. A dropped job leaves an intent without a result.
+    /// before. A job that is dropped ends the call.
     pub job: Option<Job>,
 }
 
@@ -71,12 +72,14 @@ impl Executor {
             .map(|id| self.questions.approval(&session.id, id).ok_or(Refusal::UnknownApproval));
         let approval = approval.transpose()?;
         let ruling = self.docket.rule(&call, approval.as_ref(), key.as_deref());
-        let ruling = ruling.map_err(|error| self.unrecorded(&error))?;
+        let mut ruling = ruling.map_err(|error| self.unrecorded(&error))?;
+        // From here on the log is owed a result, whatever happens.
+        let owed = ruling.cleared.take().map(|cleared| OwedResult::new(&self.docket, cleared));
         session.calls.fetch_add(1, Ordering::Relaxed);
         let decision = view::decision(&ruling.record, self.docket.policy().digest());
         self.count(decision.effect);
         self.note_question(&session, &call, &ruling, approval.as_ref().map(|approval| approval.id.as_str()))?;
-        let plan = ruling.cleared.as_ref().map(|cleared| cleared.permit().get().plan());
+        let plan = owed.as_ref().map(|owed| owed.planned().plan());
         let state = CallState::new(NewCall {
             id,
             session: session.id.clone(),
@@ -93,12 +96,12 @@ impl Executor {
             // Closing the session may have searched for its calls before this one existed.
             let _ = state.cancel();
         }
-        let Some(cleared) = ruling.cleared else {
+        let Some(owed) = owed else {
             self.calls.ended(&state);
             return Ok(Started::before(state));
         };
         let (executor, call) = (Arc::clone(self), Arc::clone(&state));
-        Ok(Started { call: state, job: Some(Job { executor, call, session, cleared, turn, seat }) })
+        Ok(Started { call: state, job: Some(Job { executor, call, session, owed, turn, seat }) })
     }
 
     /// The call that was made with this key before.

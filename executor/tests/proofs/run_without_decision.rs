@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bailiwick_audit::Recorded;
 use bailiwick_executor::calls::CallState;
+use bailiwick_executor::docket::OwedResult;
 use bailiwick_executor::executor::Executor;
 use bailiwick_executor::run::Job;
 use bailiwick_executor::sessions::{SessionState, Turn};
@@ -18,7 +19,7 @@ fn run(
     turn: Turn,
     seat: OwnedSemaphorePermit,
 ) {
-    Job { executor, call, session, cleared: allegation, turn, seat }.run();
+    Job { executor, call, session, owed: OwedResult::new(executor.docket(), allegation), turn, seat }.run();
 }
 
 fn main() {}

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bailiwick_executor::calls::CallState;
+use bailiwick_executor::docket::OwedResult;
 use bailiwick_executor::executor::Executor;
 use bailiwick_executor::run::Job;
 use bailiwick_executor::sessions::{SessionState, Turn};
@@ -17,7 +18,7 @@ fn run(
     turn: Turn,
     seat: OwnedSemaphorePermit,
 ) {
-    Job { executor, call, session, cleared: permit, turn, seat }.run();
+    Job { executor, call, session, owed: OwedResult::new(executor.docket(), permit), turn, seat }.run();
 }
 
 fn main() {}

@@ -1,0 +1,72 @@
+//! The result that the log is owed for an intent.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use bailiwick_audit::{Recorded, Wait};
+use bailiwick_policy::tool::{Permit, PlannedCall};
+
+use super::{Docket, DocketError, End};
+
+/// The right to run a call, with the debt that comes with it: a result on record. Dropped without one, because
+/// the thread that ran the call has panicked or nobody has run it, the result is `Unknown` and the call charged in
+/// full: its command may have run.
+#[derive(Debug)]
+pub struct OwedResult {
+    docket: Arc<Docket>,
+    cleared: Recorded<Permit<PlannedCall>>,
+    is_settled: bool,
+}
+
+impl OwedResult {
+    /// The debt of a call that was cleared.
+    #[must_use]
+    pub fn new(docket: &Arc<Docket>, cleared: Recorded<Permit<PlannedCall>>) -> Self {
+        Self { docket: Arc::clone(docket), cleared, is_settled: false }
+    }
+
+    /// The right to run the call.
+    #[must_use]
+    pub const fn cleared(&self) -> &Recorded<Permit<PlannedCall>> {
+        &self.cleared
+    }
+
+    /// The call.
+    #[must_use]
+    pub const fn planned(&self) -> &PlannedCall {
+        self.cleared.permit().get()
+    }
+
+    /// Records how the call ended, and waits until that is durable.
+    ///
+    /// # Errors
+    /// See [`Docket::settle`].
+    pub fn settle(&mut self, end: End) -> Result<(), DocketError> {
+        let settled = self.docket.settle(self.planned().call(), self.cleared.at(), end, Wait::Durable);
+        // Not reached by a panic, which leaves the debt.
+        self.is_settled = true;
+        settled
+    }
+
+    /// Records that nothing is known of the call's end, unless its end was recorded. No panic leaves this: it may
+    /// run because of one.
+    pub(crate) fn give_up(&mut self) {
+        if self.is_settled {
+            return;
+        }
+        let call = self.planned().call().id().to_owned();
+        let settled = catch_unwind(AssertUnwindSafe(|| self.settle(End::bare("Unknown"))));
+        self.is_settled = true;
+        match settled {
+            Ok(Ok(())) => tracing::error!(call, "a fault ended a call; its outcome is recorded as unknown"),
+            Ok(Err(error)) => tracing::error!(call, %error, "the unknown end of a call cannot be recorded"),
+            Err(_) => tracing::error!(call, "a fault kept the unknown end of a call from being recorded"),
+        }
+    }
+}
+
+impl Drop for OwedResult {
+    fn drop(&mut self) {
+        self.give_up();
+    }
+}

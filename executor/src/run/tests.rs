@@ -1,0 +1,132 @@
+//! Calls whose thread panics: they have an end for clients and in the log, and give back what they held.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args as _, FromArgMatches as _};
+use serde_json::Value;
+
+use super::*;
+use crate::calls::{CommandHandle, Order};
+use crate::clock::BehindLog;
+use crate::executor::{Executor, Settings, Started};
+use crate::host::Host;
+use crate::limits::Limits;
+use crate::warm::Sandboxes;
+use crate::wire::CallRequest;
+
+/// A policy that allows `ls` five times a minute, in a sandbox that this executor does not have.
+const POLICY: &str = include_str!("../../../compiler/policy/src/tool/fuzz_policy.json");
+
+/// An executor that decides and records, and has no sandboxes.
+pub(crate) fn executor(state: &std::path::Path) -> Arc<Executor> {
+    let policy = serde_json::from_str(POLICY).unwrap();
+    let policy = Arc::new(bailiwick_policy::tool::LoadedPolicy::new(policy, "a".repeat(64)).unwrap());
+    let group = format!("bailiwick-test-{}-{:?}", std::process::id(), std::thread::current().id());
+    let host = Host::with(PathBuf::from("/nonexistent"), &group.replace(['(', ')'], "")).unwrap();
+    let limits =
+        Limits::augment_args(clap::Command::new("test")).get_matches_from(["test", "--max-calls", "1"]);
+    let limits = Limits::from_arg_matches(&limits).unwrap();
+    let settings = Settings {
+        bundle: PathBuf::new(),
+        expect_digest: None,
+        state: state.to_owned(),
+        subject: None,
+        links: None,
+        warm: 0,
+        clock: BehindLog::Refused,
+        limits,
+    };
+    let sandboxes = Sandboxes::start(host, &[], 0, 0).unwrap();
+    Arc::new(
+        Executor::with(&settings, policy, None, crate::subject::subject(None).unwrap(), sandboxes).unwrap(),
+    )
+}
+
+/// A call that is allowed, and has not begun.
+pub(crate) fn started(executor: &Arc<Executor>, session: &str) -> Started {
+    let request: CallRequest = serde_json::from_str(r#"{"tool": "argv", "args": {"text": "ls"}}"#).unwrap();
+    let started = executor.start_call(session, &request, None).unwrap();
+    assert_eq!(started.call.decision().effect, "Allow", "{:?}", started.call.decision());
+    started
+}
+
+/// The handle of a command. It panics when the call ends.
+pub(crate) struct Panics;
+
+impl CommandHandle for Panics {
+    fn order(&self, _: Order) {}
+    fn input(&self) {}
+}
+
+impl Drop for Panics {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            panic!("as the call ends");
+        }
+    }
+}
+
+/// The kinds of outcomes of all results in the log.
+fn outcomes(state: &std::path::Path) -> Vec<String> {
+    let mut kinds = Vec::new();
+    bailiwick_audit::fold(state, None, |record, _| {
+        if record.intent.is_some() {
+            let kind = record.outcome.as_ref().and_then(|outcome| outcome.get("kind"));
+            kinds.push(kind.and_then(Value::as_str).unwrap_or_default().to_owned());
+        }
+        Ok::<_, std::convert::Infallible>(())
+    })
+    .unwrap();
+    kinds
+}
+
+/// What a call that has ended gives back: its place, its session's turn, and its place among the calls that run.
+fn has_given_everything_back(executor: &Arc<Executor>, session: &str) {
+    assert_eq!((executor.seated(), executor.calls().running().len()), (0, 0));
+    let Started { job, .. } = started(executor, session);
+    job.unwrap().run().finish();
+    executor.close_session(session).unwrap();
+}
+
+#[test]
+fn a_call_whose_thread_panics_has_an_end_and_gives_everything_back() {
+    let state = tempfile::tempdir().unwrap();
+    let executor = executor(state.path());
+    let session = executor.open_session().unwrap().id;
+    let Started { call, job } = started(&executor, &session);
+    call.attach(Box::new(Panics));
+    let ran = catch_unwind(AssertUnwindSafe(|| job.unwrap().run().finish()));
+    assert!(ran.is_err() && !call.runs() && call.is_settled());
+    let outcome = call.how_it_ended().and_then(|ended| ended.outcome).unwrap();
+    assert_eq!(outcome.kind, "Unknown", "its command may have run");
+    has_given_everything_back(&executor, &session);
+    assert_eq!(outcomes(state.path()), ["Unknown", "SetupFailed"]);
+}
+
+#[test]
+fn a_job_that_nobody_runs_has_an_end_as_well() {
+    let state = tempfile::tempdir().unwrap();
+    let executor = executor(state.path());
+    let session = executor.open_session().unwrap().id;
+    let Started { call, job } = started(&executor, &session);
+    drop(job);
+    assert!(!call.runs() && call.is_settled());
+    has_given_everything_back(&executor, &session);
+    assert_eq!(outcomes(state.path()), ["Unknown", "SetupFailed"]);
+}
+
+/// As when the runtime shuts down with the work still queued.
+#[test]
+fn what_is_left_of_a_call_is_done_when_it_is_dropped() {
+    let state = tempfile::tempdir().unwrap();
+    let executor = executor(state.path());
+    let session = executor.open_session().unwrap().id;
+    let Started { call, job } = started(&executor, &session);
+    let rest = job.unwrap().run();
+    assert!(!call.runs() && !call.is_settled() && executor.seated() == 1, "clients know its end");
+    drop(rest);
+    assert!(call.is_recorded());
+    has_given_everything_back(&executor, &session);
+    assert_eq!(outcomes(state.path()), ["SetupFailed", "SetupFailed"]);
+}
