@@ -309,6 +309,14 @@ impl Executor {
         self.running.terminate()
     }
 
+    /// How it ended by itself, if it has.
+    ///
+    /// # Errors
+    /// Waiting for it failed.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        self.running.ended()
+    }
+
     /// Kills it without warning, and waits.
     pub fn kill(mut self) {
         self.running.end();

@@ -24,6 +24,7 @@ mod client;
 pub mod clock;
 pub mod commands;
 pub mod confine;
+pub mod connection;
 pub mod docket;
 pub mod executor;
 mod filter;

@@ -17,6 +17,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::calls::{CallState, Ended, Recording};
 use crate::clerk;
+use crate::connection::Connection;
 use crate::docket::{End, OwedResult};
 use crate::executor::Executor;
 use crate::judge;
@@ -67,8 +68,15 @@ pub struct Rest {
 }
 
 impl Job {
-    /// Runs the call here, to its end: clients can be answered when this returns.
-    pub fn run(mut self) -> Rest {
+    /// Whether a command runs for it, which may take as long as its limits allow.
+    #[must_use]
+    pub const fn has_command(&self) -> bool {
+        matches!(self.owed.planned().plan(), Plan::Sandbox { .. })
+    }
+
+    /// Runs the call here, to its end: clients can be answered when this returns. `client`: whose connection this
+    /// thread keeps from waiting.
+    pub fn run(mut self, client: Option<&Connection>) -> Rest {
         let executor = &self.executor;
         let (call, planned) = (&self.call, self.owed.planned());
         // Output that must be judged first is held back here, where no client that asks about the call can
@@ -77,7 +85,7 @@ impl Job {
         let held_back = is_judged.then(|| Output::new(call.output().limit()));
         let output = held_back.as_ref().unwrap_or(call.output());
         let (mut ran, left) =
-            perform(executor, call, output, self.owed.cleared(), &mut self.turn, &self.session);
+            perform(executor, call, output, self.owed.cleared(), &mut self.turn, (&self.session, client));
         let judged = self.is_asked_about().then(|| {
             let gave = judge::Gave { output: output.all(), result: ran.result.clone() };
             let judgement = judge::judge(executor, planned, &ran.outcome, &gave);
@@ -184,7 +192,7 @@ fn perform(
     output: &Output,
     cleared: &Recorded<Permit<PlannedCall>>,
     turn: &mut Turn,
-    session: &SessionState,
+    (session, client): (&SessionState, Option<&Connection>),
 ) -> (Ran, Option<Left>) {
     let failed = |why: String| {
         let used = Usage { cpu_ms: 0, output_bytes: 0 };
@@ -199,7 +207,7 @@ fn perform(
             let Some(rules) = executor.sandboxes().sandbox(sandbox) else {
                 return failed(LeaseError::Unknown(sandbox.clone()).to_string());
             };
-            match command(call, output, lease, rules, program) {
+            match command(executor, (call, client), output, lease, (rules, program)) {
                 Ok((ran, left)) => (ran, Some(left)),
                 Err(error) => failed(error.to_string()),
             }
@@ -230,18 +238,21 @@ enum CommandError {
 }
 
 fn command(
-    call: &CallState,
+    executor: &Executor,
+    (call, client): (&CallState, Option<&Connection>),
     output: &Output,
     lease: Lease,
-    sandbox: &Sandbox,
-    program: &PlannedProgram,
+    (sandbox, program): (&Sandbox, &PlannedProgram),
 ) -> Result<(Ran, Left), CommandError> {
     // Everything that can fail comes before the command is started: from then on the call has run, and is
     // reported and charged as such.
     let wake = WakePipe::new()?;
     let Lease { parked, workspace } = lease;
     let running = parked.run(&request(sandbox, program))?;
-    let (exit, remains) = supervise(running, call, output, &sandbox.limits, wake);
+    // The answer will name a checkpoint. It is signed now, while the program begins, and not when the client waits
+    // for nothing else.
+    drop(executor.docket().checkpoint());
+    let (exit, remains) = supervise(running, (call, client), output, &sandbox.limits, wake);
     let kept = output.all();
     let outcome = view::outcome(&exit, kept.dropped);
     let output_bytes = (kept.stdout.len() + kept.stderr.len()) as u64;

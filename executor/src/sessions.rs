@@ -82,13 +82,31 @@ impl SessionState {
         self.used(Moment::now());
         let home = Arc::clone(&self.turn).blocking_lock_owned();
         let turn = Turn { home, last_used: Arc::clone(&self.last_used) };
+        self.accepts()?;
+        Ok(turn)
+    }
+
+    /// Takes the turn, if no other call has it or waits for it. The caller then checks whether the session
+    /// [accepts](Self::accepts) calls.
+    #[must_use]
+    pub fn try_turn(&self) -> Option<Turn> {
+        self.used(Moment::now());
+        let home = Arc::clone(&self.turn).try_lock_owned().ok()?;
+        Some(Turn { home, last_used: Arc::clone(&self.last_used) })
+    }
+
+    /// Whether calls can be decided.
+    ///
+    /// # Errors
+    /// The session was closed, or its workspace is gone.
+    pub fn accepts(&self) -> Result<(), Refusal> {
         if self.is_closed() {
             return Err(Refusal::UnknownSession);
         }
-        if self.lost.load(Ordering::Acquire) {
+        if self.is_lost() {
             return Err(Refusal::WorkspaceLost);
         }
-        Ok(turn)
+        Ok(())
     }
 
     /// Releases what the session owns, once its last call is over.

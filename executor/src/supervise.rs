@@ -4,14 +4,14 @@
 //! ```text
 //! stdout, stderr ──► Output           orders (signal, cancel) ──► the command
 //! backlog ──► stdin                   wall clock, CPU time, output beyond the limit ──► everything inside is killed
-//! pidfd readable ──► the call has ended
+//! pidfd readable ──► the call has ended       its client hangs up ──► the place of its connection is free
 //! ```
 //! A call ends when its own process ends; processes that it left running are killed afterwards and add
 //! nothing.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::AsFd as _;
+use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,7 @@ use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::calls::{CallState, CommandHandle, InputEnd, Order};
+use crate::connection::Connection;
 use crate::output::{Output, Stream};
 
 /// How often the CPU time of a running command is checked: a command may exceed its limit by this much on
@@ -64,6 +65,8 @@ impl PipeHandle {
 struct Supervisor<'c> {
     running: Running,
     call: &'c CallState,
+    /// Until it has gone: whose connection waits for this thread.
+    client: Option<&'c Connection>,
     /// Receives its output.
     output: &'c Output,
     stdin: Option<File>,
@@ -103,7 +106,7 @@ impl WakePipe {
 /// is killed by then.
 pub(crate) fn supervise(
     mut running: Running,
-    call: &CallState,
+    (call, client): (&CallState, Option<&Connection>),
     output: &Output,
     limits: &Limits,
     WakePipe { read, write }: WakePipe,
@@ -114,6 +117,7 @@ pub(crate) fn supervise(
         stdout: running.take_stdout().map(Into::into),
         stderr: running.take_stderr().map(Into::into),
         call,
+        client,
         output,
         pending: None,
         wake: read,
@@ -156,6 +160,11 @@ impl Supervisor<'_> {
         if ready.wake || ready.stdin {
             self.feed();
         }
+        if ready.client
+            && let Some(client) = self.client.take()
+        {
+            client.vacate();
+        }
         if !ready.process {
             self.keep_limits();
         }
@@ -172,6 +181,8 @@ impl Supervisor<'_> {
         let stderr = place(&mut fds, self.stderr.as_ref(), PollFlags::POLLIN);
         let stdin = self.stdin.as_ref().filter(|_| self.pending.is_some());
         let stdin = place(&mut fds, stdin, PollFlags::POLLOUT);
+        // A hang-up is reported without being asked for; a further request is none.
+        let client = place(&mut fds, self.client, PollFlags::empty());
         let left = self.deadline.min(self.look).saturating_duration_since(Instant::now());
         let left =
             PollTimeout::try_from(left.as_millis().saturating_add(1)).unwrap_or(PollTimeout::from(25_u8));
@@ -189,6 +200,7 @@ impl Supervisor<'_> {
             stdout: is_ready(stdout),
             stderr: is_ready(stderr),
             stdin: is_ready(stdin),
+            client: is_ready(client),
         })
     }
 
@@ -313,10 +325,11 @@ struct Ready {
     stdout: bool,
     stderr: bool,
     stdin: bool,
+    client: bool,
 }
 
 /// Adds a descriptor, if there is one, and returns its place.
-fn place<'f>(fds: &mut Vec<PollFd<'f>>, file: Option<&'f File>, flags: PollFlags) -> Option<usize> {
+fn place<'f>(fds: &mut Vec<PollFd<'f>>, file: Option<&'f impl AsFd>, flags: PollFlags) -> Option<usize> {
     fds.push(PollFd::new(file?.as_fd(), flags));
     Some(fds.len() - 1)
 }

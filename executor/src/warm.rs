@@ -132,9 +132,9 @@ pub struct Lease {
 
 /// What is left of a lease when its program has ended. In this order: the memory of a workspace is free only when
 /// no sandbox has it any more.
-pub(crate) struct Left {
-    remains: Remains,
-    workspace: Option<Held>,
+pub(crate) struct Left<R = Remains, W = Workspace> {
+    remains: R,
+    workspace: Option<Held<W>>,
 }
 
 impl Left {
@@ -147,7 +147,13 @@ impl Left {
     /// # Errors
     /// A cgroup is left.
     pub(crate) fn clear(self) -> Result<(), CgroupError> {
-        let cleared = self.remains.clear();
+        self.clear_by(Remains::clear)
+    }
+}
+
+impl<R, W> Left<R, W> {
+    fn clear_by<T>(self, clear: impl FnOnce(R) -> T) -> T {
+        let cleared = clear(self.remains);
         drop(self.workspace);
         cleared
     }
@@ -347,10 +353,18 @@ mod tests {
                 assert_eq!(self.0.load(Ordering::SeqCst), 7, "it is not free before");
             }
         }
-        let used = Arc::new(AtomicU64::new(7));
-        let share = Share { bytes: 7, used: Arc::clone(&used) };
-        drop(Held { workspace: Memory(Arc::clone(&used)), _share: share });
-        assert_eq!(used.load(Ordering::SeqCst), 0);
+        let used = Arc::new(AtomicU64::new(0));
+        let memory = || Memory(Arc::clone(&used));
+        let left = || {
+            used.store(7, Ordering::SeqCst);
+            let share = Share { bytes: 7, used: Arc::clone(&used) };
+            Left { remains: memory(), workspace: Some(Held { workspace: memory(), _share: share }) }
+        };
+        // The sandbox has the memory too, for as long as it is not cleared away.
+        for clear in [|left: Left<_, _>| left.clear_by(drop), drop] {
+            clear(left());
+            assert_eq!(used.load(Ordering::SeqCst), 0);
+        }
     }
 
     /// The compiler refuses such a pack (BW0428), but a bundle may come from elsewhere.

@@ -101,6 +101,33 @@ fn slow_clients_are_cut_off_and_hold_nobody_up() {
     }
 }
 
+/// The thread of a connection runs the call, and must notice all the same that nobody waits for its answer.
+#[test]
+fn a_client_that_has_left_holds_no_connection_while_its_call_runs() {
+    let stage = Stage::new(&own_pack());
+    let executor = stage.start(&["--max-connections", "2"]);
+    let mut caller = Caller::new(&executor);
+    let body = json!({ "tool": "cat.stream", "args": {} }).to_string();
+    let request = format!(
+        "POST /v1/sessions/{}/calls HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        caller.session,
+        body.len()
+    );
+    let mut leaving = UnixStream::connect(stage.path().join("call.sock")).expect("a connection");
+    leaving.write_all(request.as_bytes()).expect("it is taken");
+    let mut runs = || {
+        let text = caller.client.get("/metrics").expect("an answer").body;
+        String::from_utf8_lossy(&text).contains("bailiwick_executor_calls 1\n")
+    };
+    until("the call runs", || runs().then_some(())).expect("it runs");
+    drop(leaving);
+    let mut other = executor.client().expect("a connection");
+    assert_eq!(other.get("/healthz").expect("an answer").status, 200);
+    assert!(runs(), "its command waits for input that never comes");
+    let session = format!("/v1/sessions/{}", caller.session);
+    assert_eq!(caller.client.request("DELETE", &session, &[], b"").expect("an answer").status, 204);
+}
+
 /// Clients that request a stream and never read it, each of a command that prints endlessly.
 const NOT_READING: u64 = 12;
 

@@ -6,6 +6,7 @@ mod bounds;
 mod calls;
 mod cut;
 mod delegation;
+mod faults;
 mod guards;
 mod guide;
 mod narrowing;

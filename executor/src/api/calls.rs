@@ -6,14 +6,15 @@
 //! ```
 
 use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::Body as HttpBody;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -21,9 +22,12 @@ use serde::Deserialize;
 
 use super::{App, Body, Params};
 use crate::calls::CallState;
-use crate::executor::Started;
+use crate::connection::Connection;
+use crate::executor::{Entered, Started};
 use crate::limits::{CHUNK_BYTES, MAX_IDEMPOTENCY_KEY, MAX_LONG_POLL};
 use crate::refusal::Refusal;
+use crate::run::{Job, Rest};
+use crate::sessions::Turn;
 use crate::wire::{Call, CallRequest, Event};
 
 #[derive(Deserialize)]
@@ -38,13 +42,20 @@ pub(super) async fn start(
     State(app): State<App>,
     Path(session): Path<String>,
     Params(query): Params<StartQuery>,
+    Extension(client): Extension<Arc<Connection>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
     let key = idempotency_key(&headers)?;
     let request: CallRequest = body.json()?;
     let durable_result = request.wait_for_result_record;
-    let call = started(&app, session, request, key).await?;
+    let call = match app.enter(&session, &request, key)? {
+        Err(known) => known,
+        Ok(entered) => match entered.try_turn() {
+            Some(turn) if !query.stream => run_here(&app, entered, turn, &client)?,
+            _ => run_elsewhere(&app, entered).await?,
+        },
+    };
     if query.stream && call.runs() {
         return Ok(stream(app, call));
     }
@@ -55,27 +66,51 @@ pub(super) async fn start(
     Ok(answer(&app, &call))
 }
 
-/// Decides a call, and runs it if it is allowed. This stays on one thread: handing the call to another thread
-/// to run it would cost as much as the decision.
-async fn started(
-    app: &App,
-    session: String,
-    request: CallRequest,
-    key: Option<String>,
-) -> Result<Arc<CallState>, Refusal> {
+/// Decides a call and, if it is allowed, runs its command, on the thread of its connection: waking another thread
+/// takes as long as the decision, and so would waking this one again for the answer. The runtime moves other
+/// connections to another thread meanwhile. The client may leave; an allowed call runs all the same.
+fn run_here(app: &App, entered: Entered, turn: Turn, client: &Connection) -> Result<Arc<CallState>, Refusal> {
+    tokio::task::block_in_place(|| {
+        let decided = catch_unwind(AssertUnwindSafe(|| app.decide_call(entered, turn)));
+        let Started { call, job } = decided.unwrap_or(Err(Refusal::Fault))?;
+        match job {
+            None => {}
+            Some(job) if job.has_command() => finish(run_job(job, client)),
+            // The clerk does not watch the client.
+            Some(job) => drop(tokio::task::spawn_blocking(|| job.run(None).finish())),
+        }
+        Ok(call)
+    })
+}
+
+/// Runs a job to its end. A panic has ended the call, for its client too, when this returns.
+fn run_job(job: Job, client: &Connection) -> Option<Rest> {
+    catch_unwind(AssertUnwindSafe(|| job.run(Some(client)))).ok()
+}
+
+/// Does what is left to do for a call on another thread: its client need not wait for it.
+fn finish(rest: Option<Rest>) {
+    if let Some(rest) = rest {
+        tokio::task::spawn_blocking(|| rest.finish());
+    }
+}
+
+/// Decides a call, and runs it if it is allowed, on another thread: its output can be told meanwhile, and its client
+/// is noticed when it leaves before the turn of the session has come.
+async fn run_elsewhere(app: &App, entered: Entered) -> Result<Arc<CallState>, Refusal> {
     let app = Arc::clone(app);
     let (tell, told) = tokio::sync::oneshot::channel();
     // The client may have gone meanwhile; an allowed call runs all the same.
-    tokio::task::spawn_blocking(move || match app.start_call(&session, &request, key) {
+    tokio::task::spawn_blocking(move || match app.start_entered(entered) {
         Ok(Started { call, job }) => {
             let _ = tell.send(Ok(call));
             if let Some(job) = job {
-                job.run().finish();
+                job.run(None).finish();
             }
         }
         Err(refusal) => drop(tell.send(Err(refusal))),
     });
-    told.await.unwrap_or_else(|_| Err(Refusal::Fault))
+    told.await.unwrap_or(Err(Refusal::Fault))
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
@@ -245,4 +280,37 @@ pub(super) async fn cancel(
 ) -> Result<StatusCode, Refusal> {
     app.call(&session, &call)?.cancel()?;
     Ok(StatusCode::ACCEPTED)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::UnixStream;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::run::tests::{Panics, executor, started};
+
+    /// Its command may have run: a client that was told that nothing has would run it again.
+    #[tokio::test]
+    async fn a_client_whose_call_a_panic_ends_is_told_that_its_outcome_is_unknown() {
+        let state = tempfile::tempdir().unwrap();
+        let executor = executor(state.path());
+        let work = |app: App| {
+            let session = app.open_session().unwrap().id;
+            let Started { call, job } = started(&app, &session);
+            (call, job.unwrap())
+        };
+        let app = Arc::clone(&executor);
+        let (call, job) = tokio::task::spawn_blocking(move || work(app)).await.unwrap();
+        call.attach(Box::new(Panics));
+        let (socket, _client) = UnixStream::pair().unwrap();
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let client = Connection::new(&socket, place).unwrap();
+        assert!(run_job(job, &client).is_none());
+        let answered = answer(&executor, &call);
+        assert_eq!(answered.status(), StatusCode::OK);
+        let body = http_body_util::BodyExt::collect(answered.into_body()).await.unwrap().to_bytes();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((&body["outcome"]["kind"], &body["durable"]), (&"Unknown".into(), &"intent".into()));
+    }
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -24,6 +24,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Sleep;
 
+use crate::connection::Connection;
 use crate::limits::MAX_HEADER_BYTES;
 
 /// After an `accept` that failed for lack of descriptors or memory: long enough for others to be released.
@@ -109,22 +110,25 @@ impl Socket {
                 () = told(&mut stop) => break,
             };
             match accepted {
-                Ok((stream, _)) => {
-                    let (router, stop) = (router.clone(), stop.clone());
-                    open.spawn(async move {
-                        connection(stream, router, patience, stop).await;
-                        drop(permit);
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
+                Ok((stream, _)) => match Connection::new(&stream, permit) {
+                    Ok(client) => {
+                        let (client, stop) = (Arc::new(client), stop.clone());
+                        let router = router.clone().layer(Extension(client));
+                        open.spawn(connection(stream, router, patience, stop));
+                    }
+                    Err(error) => later(&error).await,
+                },
+                Err(error) => later(&error).await,
             }
             while open.try_join_next().is_some() {}
         }
         let _ = tokio::time::timeout(drain, async { while open.join_next().await.is_some() {} }).await;
     }
+}
+
+async fn later(error: &io::Error) {
+    tracing::warn!(%error, "cannot accept a connection");
+    tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
 async fn connection(stream: UnixStream, router: Router, patience: Patience, mut stop: watch::Receiver<bool>) {

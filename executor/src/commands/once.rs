@@ -146,7 +146,7 @@ fn here(run: &Run, args: Box<RawValue>, bundle: &Path, state: &Path) -> anyhow::
     let session = executor.open_session().map_err(refused)?;
     let Started { call, job } = executor.start_call(&session.id, &request, None).map_err(refused)?;
     if let Some(job) = job {
-        job.run().finish();
+        job.run(None).finish();
     }
     let view = serde_json::to_value(executor.view(&call, &call.output().all()))?;
     executor.close().context("cannot close the session on record")?;

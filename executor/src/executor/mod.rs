@@ -10,7 +10,7 @@
 mod asking;
 mod starting;
 
-pub use starting::Started;
+pub use starting::{Entered, Started};
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! From an allegation to a call that can run: its turn, its decision, its record.
 //!
 //! ```text
-//! session, key ─► seat ─► turn of the session ─► docket.rule ─► denied, asked: the answer
-//!                                                            └► cleared ─► run::Job, for a caller that has a thread
+//! session, key ─► seat (enter) ─► turn of the session ─► docket.rule ─► denied, asked: the answer
+//!                                                                    └► cleared ─► run::Job, for a caller that has a thread
 //! ```
 
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::docket::OwedResult;
 use crate::metrics::{EffectLabel, EffectValue};
 use crate::refusal::Refusal;
 use crate::run::Job;
-use crate::sessions::SessionState;
+use crate::sessions::{SessionState, Turn};
 use crate::wire::CallRequest;
 use crate::{ids, view};
 
@@ -36,6 +36,27 @@ impl Started {
     }
 }
 
+/// A call that has its place, and waits for the turn of its session.
+pub struct Entered {
+    session: Arc<SessionState>,
+    call: ToolCall,
+    /// Hash of the request.
+    asked: String,
+    /// Its idempotency key.
+    key: Option<String>,
+    /// The question that it answers.
+    approval: Option<String>,
+    seat: OwnedSemaphorePermit,
+}
+
+impl Entered {
+    /// The turn of its session, if no other call has it or waits for it.
+    #[must_use]
+    pub fn try_turn(&self) -> Option<Turn> {
+        self.session.try_turn()
+    }
+}
+
 impl Executor {
     /// Decides a call. Only on a thread that may block: the calls of a session take turns.
     ///
@@ -47,27 +68,61 @@ impl Executor {
         request: &CallRequest,
         key: Option<String>,
     ) -> Result<Started, Refusal> {
+        match self.enter(session, request, key)? {
+            Ok(entered) => self.start_entered(entered),
+            Err(known) => Ok(Started::before(known)),
+        }
+    }
+
+    /// Takes a place for a call, without waiting for anything. Returns the call that it repeats, if there is one.
+    ///
+    /// # Errors
+    /// The request cannot be decided at all.
+    pub fn enter(
+        &self,
+        session: &str,
+        request: &CallRequest,
+        key: Option<String>,
+    ) -> Result<Result<Entered, Arc<CallState>>, Refusal> {
         self.admitted()?;
         let session = self.sessions.get(session)?;
         let arguments = request.args.as_ref().map_or("{}", |args| args.get());
         let asked = ids::request(&request.tool, arguments, request.approval.as_deref());
         if let Some(known) = self.repeated(&session, key.as_deref(), &asked)? {
-            return Ok(Started::before(known));
+            return Ok(Err(known));
         }
         let seat = self.seat()?;
+        let approval = request.approval.clone();
         // A question is about one call: a repeated request with an approval continues that call.
-        let answered = request.approval.as_deref().map(|id| self.questions.call_of(&session.id, id));
+        let answered = approval.as_deref().map(|id| self.questions.call_of(&session.id, id));
         let id = answered.transpose()?.unwrap_or_else(|| ids::fresh("c"));
         let call =
             ToolCall::parse(&id, &session.id, self.subject.clone(), &request.tool, arguments.as_bytes())
                 .map_err(|error| Refusal::Malformed(error.to_string()))?;
-        let turn = session.wait_turn()?;
+        Ok(Ok(Entered { session, call, asked, key, approval, seat }))
+    }
+
+    /// Waits for the turn, and decides the call. Only on a thread that may block.
+    ///
+    /// # Errors
+    /// As for [`Executor::start_call`].
+    pub fn start_entered(self: &Arc<Self>, entered: Entered) -> Result<Started, Refusal> {
+        let turn = entered.session.wait_turn()?;
+        self.decide_call(entered, turn)
+    }
+
+    /// Decides a call that has the turn. Only on a thread that may block.
+    ///
+    /// # Errors
+    /// As for [`Executor::start_call`].
+    pub fn decide_call(self: &Arc<Self>, entered: Entered, turn: Turn) -> Result<Started, Refusal> {
+        let Entered { session, call, asked, key, approval, seat } = entered;
+        session.accepts()?;
         // The first request with this key has been decided meanwhile.
         if let Some(known) = self.repeated(&session, key.as_deref(), &asked)? {
             return Ok(Started::before(known));
         }
-        let approval = request
-            .approval
+        let approval = approval
             .as_deref()
             .map(|id| self.questions.approval(&session.id, id).ok_or(Refusal::UnknownApproval));
         let approval = approval.transpose()?;
@@ -81,7 +136,7 @@ impl Executor {
         self.note_question(&session, &call, &ruling, approval.as_ref().map(|approval| approval.id.as_str()))?;
         let plan = owed.as_ref().map(|owed| owed.planned().plan());
         let state = CallState::new(NewCall {
-            id,
+            id: call.id().to_owned(),
             session: session.id.clone(),
             request: asked,
             decision,

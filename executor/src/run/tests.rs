@@ -85,7 +85,7 @@ fn outcomes(state: &std::path::Path) -> Vec<String> {
 fn has_given_everything_back(executor: &Arc<Executor>, session: &str) {
     assert_eq!((executor.seated(), executor.calls().running().len()), (0, 0));
     let Started { job, .. } = started(executor, session);
-    job.unwrap().run().finish();
+    job.unwrap().run(None).finish();
     executor.close_session(session).unwrap();
 }
 
@@ -96,7 +96,7 @@ fn a_call_whose_thread_panics_has_an_end_and_gives_everything_back() {
     let session = executor.open_session().unwrap().id;
     let Started { call, job } = started(&executor, &session);
     call.attach(Box::new(Panics));
-    let ran = catch_unwind(AssertUnwindSafe(|| job.unwrap().run().finish()));
+    let ran = catch_unwind(AssertUnwindSafe(|| job.unwrap().run(None).finish()));
     assert!(ran.is_err() && !call.runs() && call.is_settled());
     let outcome = call.how_it_ended().and_then(|ended| ended.outcome).unwrap();
     assert_eq!(outcome.kind, "Unknown", "its command may have run");
@@ -123,7 +123,7 @@ fn what_is_left_of_a_call_is_done_when_it_is_dropped() {
     let executor = executor(state.path());
     let session = executor.open_session().unwrap().id;
     let Started { call, job } = started(&executor, &session);
-    let rest = job.unwrap().run();
+    let rest = job.unwrap().run(None);
     assert!(!call.runs() && !call.is_settled() && executor.seated() == 1, "clients know its end");
     drop(rest);
     assert!(call.is_recorded());

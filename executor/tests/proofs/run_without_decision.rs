@@ -19,7 +19,7 @@ fn run(
     turn: Turn,
     seat: OwnedSemaphorePermit,
 ) {
-    Job { executor, call, session, owed: OwedResult::new(executor.docket(), allegation), turn, seat }.run();
+    Job { executor, call, session, owed: OwedResult::new(executor.docket(), allegation), turn, seat }.run(None);
 }
 
 fn main() {}

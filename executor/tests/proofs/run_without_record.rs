@@ -18,7 +18,7 @@ fn run(
     turn: Turn,
     seat: OwnedSemaphorePermit,
 ) {
-    Job { executor, call, session, owed: OwedResult::new(executor.docket(), permit), turn, seat }.run();
+    Job { executor, call, session, owed: OwedResult::new(executor.docket(), permit), turn, seat }.run(None);
 }
 
 fn main() {}

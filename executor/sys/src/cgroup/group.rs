@@ -126,6 +126,11 @@ impl Group {
         self.meters.as_ref()?.cpu_time()
     }
 
+    /// How many processes and threads are in it now; `None` where the kernel does not count them.
+    pub(crate) fn processes(&self) -> Option<u64> {
+        self.meters.as_ref()?.processes()
+    }
+
     /// All that the group reports.
     pub(crate) fn facts(&self) -> Facts {
         self.meters.as_ref().map(|meters| meters.facts()).unwrap_or_default()

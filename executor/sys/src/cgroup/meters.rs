@@ -28,6 +28,7 @@ pub(super) struct Meters {
     peak_memory: Option<Meter>,
     oom_kills: Option<Meter>,
     refused_forks: Option<Meter>,
+    processes: Option<Meter>,
 }
 
 impl Meters {
@@ -44,6 +45,7 @@ impl Meters {
                     peak_memory: Meter::open(memory, "memory.max_usage_in_bytes", None),
                     oom_kills: Meter::open(memory, "memory.oom_control", Some("oom_kill")),
                     refused_forks: Meter::open(pids, "pids.events", Some("max")),
+                    processes: Meter::open(pids, "pids.current", None),
                 }
             }
             Layout::V2 { group } => Self {
@@ -52,6 +54,7 @@ impl Meters {
                 peak_memory: Meter::open(group, "memory.peak", None),
                 oom_kills: Meter::open(group, "memory.events", Some("oom_kill")),
                 refused_forks: Meter::open(group, "pids.events", Some("max")),
+                processes: Meter::open(group, "pids.current", None),
             },
         }
     }
@@ -60,6 +63,11 @@ impl Meters {
     pub(super) fn cpu_time(&self) -> Option<Duration> {
         let units = self.cpu.as_ref()?.read()?;
         Some(Duration::from_nanos(units.saturating_mul(self.cpu_unit)))
+    }
+
+    /// How many processes and threads are in the group now.
+    pub(super) fn processes(&self) -> Option<u64> {
+        self.processes.as_ref()?.read()
     }
 
     /// All that the group reports.

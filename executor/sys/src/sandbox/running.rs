@@ -103,7 +103,11 @@ impl Running {
     #[must_use]
     pub fn finish(self) -> (Exit, Remains) {
         let ended = process::reap(self.worker.as_fd());
-        self.remains.kill();
+        // Mostly only the holder is left, which does nothing. What it holds is then taken down by `Remains`,
+        // and not on a processor that the caller's answer needs.
+        if self.remains.may_run() {
+            self.remains.kill();
+        }
         let wall = self.started.elapsed();
         let facts = self.remains.facts();
         let cause = Cause::from_number(self.cause.load(Ordering::SeqCst));
@@ -193,6 +197,11 @@ impl Remains {
 
     fn facts(&self) -> Facts {
         self.group.as_ref().map(Group::facts).unwrap_or_default()
+    }
+
+    /// Whether anything but the holder may be left inside, now that the worker was reaped.
+    fn may_run(&self) -> bool {
+        self.group.as_ref().and_then(Group::processes).is_none_or(|processes| processes > 1)
     }
 
     fn kill(&self) {
