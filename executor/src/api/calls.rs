@@ -49,13 +49,21 @@ pub(super) async fn start(
     let key = idempotency_key(&headers)?;
     let request: CallRequest = body.json()?;
     let durable_result = request.wait_for_result_record;
-    let call = match app.enter(&session, &request, key)? {
-        Err(known) => known,
+    let (call, rest) = match app.enter(&session, &request, key)? {
+        Err(known) => (known, None),
         Ok(entered) => match entered.try_turn() {
             Some(turn) if !query.stream => run_here(&app, entered, turn, &client)?,
-            _ => run_elsewhere(&app, entered).await?,
+            _ => (run_elsewhere(&app, entered).await?, None),
         },
     };
+    if let Some(rest) = rest {
+        // The rest is begun when the answer is ready to be sent, so that it does not take the processor from it.
+        let answered = (!durable_result).then(|| answer(&app, &call));
+        tokio::task::spawn_blocking(|| rest.finish());
+        if let Some(answered) = answered {
+            return Ok(answered);
+        }
+    }
     if query.stream && call.runs() {
         return Ok(stream(app, call));
     }
@@ -68,31 +76,33 @@ pub(super) async fn start(
 
 /// Decides a call and, if it is allowed, runs its command, on the thread of its connection: waking another thread
 /// takes as long as the decision, and so would waking this one again for the answer. The runtime moves other
-/// connections to another thread meanwhile. The client may leave; an allowed call runs all the same.
-fn run_here(app: &App, entered: Entered, turn: Turn, client: &Connection) -> Result<Arc<CallState>, Refusal> {
+/// connections to another thread meanwhile. The client may leave; an allowed call runs all the same. Returns what is
+/// left to do for the call, which its client need not wait for.
+fn run_here(
+    app: &App,
+    entered: Entered,
+    turn: Turn,
+    client: &Connection,
+) -> Result<(Arc<CallState>, Option<Rest>), Refusal> {
     tokio::task::block_in_place(|| {
         let decided = catch_unwind(AssertUnwindSafe(|| app.decide_call(entered, turn)));
         let Started { call, job } = decided.unwrap_or(Err(Refusal::Fault))?;
-        match job {
-            None => {}
-            Some(job) if job.has_command() => finish(run_job(job, client)),
+        let rest = match job {
+            Some(job) if job.has_command() => run_job(job, client),
             // The clerk does not watch the client.
-            Some(job) => drop(tokio::task::spawn_blocking(|| job.run(None).finish())),
-        }
-        Ok(call)
+            Some(job) => {
+                tokio::task::spawn_blocking(|| job.run(None).finish());
+                None
+            }
+            None => None,
+        };
+        Ok((call, rest))
     })
 }
 
 /// Runs a job to its end. A panic has ended the call, for its client too, when this returns.
 fn run_job(job: Job, client: &Connection) -> Option<Rest> {
     catch_unwind(AssertUnwindSafe(|| job.run(Some(client)))).ok()
-}
-
-/// Does what is left to do for a call on another thread: its client need not wait for it.
-fn finish(rest: Option<Rest>) {
-    if let Some(rest) = rest {
-        tokio::task::spawn_blocking(|| rest.finish());
-    }
 }
 
 /// Decides a call, and runs it if it is allowed, on another thread: its output can be told meanwhile, and its client
