@@ -525,6 +525,14 @@ pub(crate) enum AuditCommand {
         after_help = "Example:\n  bailiwick audit replay state --bundle dist/150fd6bf10e6e859/bundle.json"
     )]
     Replay(AuditReplayOptions),
+    /// Proves that one call, or one record, is in a log, without the other records: one JSON object a line, with the values that can still be shown
+    #[command(
+        after_help = "Example:\n  bailiwick audit prove state 0192c1e4 --checkpoint checkpoint.txt > proof.jsonl"
+    )]
+    Prove(AuditProveOptions),
+    /// Checks what `prove` printed against a checkpoint, and shows the records: ends with 4 if it proves nothing
+    #[command(after_help = "Example:\n  bailiwick audit check-proof proof.jsonl --checkpoint checkpoint.txt")]
+    CheckProof(AuditCheckProofOptions),
 }
 
 #[derive(Args, Debug)]
@@ -554,6 +562,29 @@ pub(crate) struct AuditReplayOptions {
     /// How the report is printed
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub(crate) format: Format,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct AuditProveOptions {
+    /// The folder of the log: what the executor was given as `--state`
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// The name of a call, or the number of a record
+    #[arg(value_name = "CALL|SEQ")]
+    pub(crate) what: String,
+    /// A checkpoint of the log that the recipient has, as the executor's answers hold one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) checkpoint: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct AuditCheckProofOptions {
+    /// What `prove` printed
+    #[arg(value_name = "FILE")]
+    pub(crate) proof: PathBuf,
+    /// Your own copy of the checkpoint, not one that came with the proof
+    #[arg(long, value_name = "FILE")]
+    pub(crate) checkpoint: PathBuf,
 }
 
 #[derive(Args, Debug)]

@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! Entry ► entry (commitments) ► draft (body) ► backlog (what waits) ► queue (who leads) ► commit (chain, tree, checkpoint) ► segment (write, flush)
-//! DIR ► course (which segments) ► stream (record by record) ► tip (judges each) ► verify, fold, open
+//! DIR ► course (which segments) ► stream (record by record) ► tip (judges each) ► verify, fold, prove, open
 //! ```
 //!
 //! Terms. A *line* is a record as written in the file. Its *leaf* is the line's hash, the *chain* links all
@@ -35,6 +35,7 @@ pub mod merkle;
 pub mod note;
 mod open;
 mod options;
+mod prove;
 mod queue;
 pub mod record;
 mod resume;
@@ -59,6 +60,7 @@ pub use hash::{Hash, NotAHash, hex, unhex};
 pub use health::{AppendError, Health};
 pub use open::{OpenError, Recovered};
 pub use options::{MAX_SEGMENT_BYTES, MIN_SEGMENT_BYTES, Options, Prepare};
+pub use prove::{NotProven, Proof, ProveError, prove};
 pub use tip::{MAX_GROUP_RECORDS, MAX_OPEN};
 pub use verify::{FoldError, Known, Report, Status, disclosed, fold, fuzz, openings, verify};
 pub use waiter::{Pending, Watch};

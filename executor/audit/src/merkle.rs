@@ -1,5 +1,5 @@
 //! The Merkle tree of RFC 6962 over the leaves of the log: its root after each record, in O(log n) memory,
-//! and proofs.
+//! and proofs that a leaf is in it. That the log only grows is shown by verifying it against kept checkpoints.
 //!
 //! It does not store the tree: it keeps the roots of the perfect subtrees that cover the leaves so far, which
 //! is all that appending needs. Proofs are made from a list of leaves.
@@ -58,15 +58,15 @@ impl Tree {
 /// Why a proof does not hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProofError {
-    /// The sizes or the index do not belong together.
-    #[error("no such proof can be: size {size}, index or earlier size {index}")]
+    /// There is no such leaf.
+    #[error("no leaf {index} is in a tree of {size}")]
     Range {
         /// Size of the tree.
         size: u64,
-        /// Index of the leaf, or size of the earlier tree.
+        /// Index of the leaf.
         index: u64,
     },
-    /// A proof for these sizes has another number of hashes.
+    /// A proof for this leaf has another number of hashes.
     #[error("a proof of {found} hashes where {expected} are needed")]
     Length {
         /// How many there are.
@@ -122,50 +122,6 @@ pub fn verify_inclusion(
     if reached == *root { Ok(()) } else { Err(ProofError::Root) }
 }
 
-/// Checks that the tree of `size` leaves only adds to that of `earlier` leaves (RFC 9162, 2.1.4.2).
-///
-/// # Errors
-/// See [`ProofError`]. Every tree adds to the empty one, so a proof of that would prove nothing, and is
-/// refused.
-pub fn verify_consistency(
-    earlier: u64,
-    size: u64,
-    proof: &[Hash],
-    earlier_root: &Hash,
-    root: &Hash,
-) -> Result<(), ProofError> {
-    if earlier > size || earlier == 0 {
-        return Err(ProofError::Range { size, index: earlier });
-    }
-    if earlier == size {
-        let expected = 0;
-        return match proof.len() {
-            0 if earlier_root == root => Ok(()),
-            0 => Err(ProofError::Root),
-            found => Err(ProofError::Length { found, expected }),
-        };
-    }
-    let (inner, border) = decompose(earlier - 1, size);
-    let shift = earlier.trailing_zeros();
-    let inner = inner - shift;
-    // A perfect earlier tree is its own starting node; otherwise the proof begins with one.
-    let is_perfect = earlier.is_power_of_two();
-    let expected = (inner + border) as usize + usize::from(!is_perfect);
-    if proof.len() != expected {
-        return Err(ProofError::Length { found: proof.len(), expected });
-    }
-    let (seed, rest) = match proof.split_first() {
-        Some((first, rest)) if !is_perfect => (*first, rest),
-        _ => (*earlier_root, proof),
-    };
-    let (below, left) = rest.split_at_checked(inner as usize).unwrap_or((rest, &[]));
-    let mask = (earlier - 1) >> shift;
-    let within = below.iter().enumerate().filter(|(level, _)| mask >> level & 1 == 1);
-    let old = climb_left(within.fold(seed, |node, (_, sibling)| Hash::node(sibling, &node)), left);
-    let new = climb_left(climb(seed, below, mask), left);
-    if old == *earlier_root && new == *root { Ok(()) } else { Err(ProofError::Root) }
-}
-
 /// The root of these leaves, by the recursion of the RFC.
 fn root_of(leaves: &[Hash]) -> Hash {
     let mut tree = Tree::default();
@@ -194,34 +150,6 @@ pub fn inclusion_proof(leaves: &[Hash], index: usize) -> Option<Vec<Hash>> {
             index -= left.len();
             leaves = right;
         }
-    }
-    proof.reverse();
-    Some(proof)
-}
-
-/// The proof that the tree of these leaves only adds to that of the first `earlier`; `None` unless 0 <
-/// earlier ≤ all.
-#[must_use]
-pub fn consistency_proof(leaves: &[Hash], earlier: usize) -> Option<Vec<Hash>> {
-    if earlier == 0 || earlier > leaves.len() {
-        return None;
-    }
-    let (mut leaves, mut earlier, mut is_whole) = (leaves, earlier, true);
-    let mut proof = Vec::new();
-    while earlier < leaves.len() {
-        let (left, right) = leaves.split_at_checked(split(leaves.len()))?;
-        if earlier <= left.len() {
-            proof.push(root_of(right));
-            leaves = left;
-        } else {
-            proof.push(root_of(left));
-            earlier -= left.len();
-            leaves = right;
-            is_whole = false;
-        }
-    }
-    if !is_whole {
-        proof.push(root_of(leaves));
     }
     proof.reverse();
     Some(proof)

@@ -4,19 +4,17 @@
 use std::path::{Path, PathBuf};
 
 use bailiwick_audit::Hash;
-use bailiwick_audit::merkle::{
-    Tree, consistency_proof, inclusion_proof, verify_consistency, verify_inclusion,
-};
+use bailiwick_audit::merkle::{Tree, inclusion_proof, verify_inclusion};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 /// How many vectors there are; fewer means that this is the wrong folder.
-const VECTORS: usize = 196;
+const VECTORS: usize = 98;
 
 /// The vectors; `None`, with a message, where they are absent and not required.
 fn vectors() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures/merkle");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures/merkle/inclusion");
     if folder.is_dir() {
         return Some(folder);
     }
@@ -46,16 +44,8 @@ fn proof(value: &Value) -> Option<Vec<Hash>> {
 fn holds(vector: &Value) -> Option<bool> {
     let number = |key: &str| vector[key].as_u64();
     let proof = proof(&vector["proof"])?;
-    if let Some(index) = number("leafIdx") {
-        let (leaf, root) = (hash(&vector["leafHash"])?, hash(&vector["root"])?);
-        return Some(verify_inclusion(index, number("treeSize")?, &leaf, &proof, &root).is_ok());
-    }
-    // Some of these roots are other texts, only to be compared: any two hashes will do that are equal when
-    // the texts are.
-    let root =
-        |key: &str| hash(&vector[key]).unwrap_or_else(|| Hash::of(&[vector[key].to_string().as_bytes()]));
-    let (one, two) = (root("root1"), root("root2"));
-    Some(verify_consistency(number("size1")?, number("size2")?, &proof, &one, &two).is_ok())
+    let (leaf, root) = (hash(&vector["leafHash"])?, hash(&vector["root"])?);
+    Some(verify_inclusion(number("leafIdx")?, number("treeSize")?, &leaf, &proof, &root).is_ok())
 }
 
 #[test]
@@ -72,7 +62,7 @@ fn every_vector_comes_out() {
         assert_eq!(holds, !must_fail, "{}", path.display());
         good += usize::from(holds);
     }
-    assert!(good >= 10, "only {good} vectors hold");
+    assert!(good >= 5, "only {good} vectors hold");
 }
 
 fn leaves(count: usize) -> Vec<Hash> {
@@ -115,15 +105,10 @@ fn every_proof_holds_and_no_other_does() {
                 let wrong = verify_inclusion(other as u64, size as u64, &leaves[index], &proof, &whole);
                 assert!(wrong.is_err(), "{index} as {other} of {size}");
             }
-            let earlier = index + 1;
-            let before = root(&leaves[..earlier]);
-            let proof = consistency_proof(&leaves, earlier).unwrap();
-            verify_consistency(earlier as u64, size as u64, &proof, &before, &whole).unwrap();
             let forged = Hash::leaf(b"another record");
-            assert!(verify_consistency(earlier as u64, size as u64, &proof, &forged, &whole).is_err());
-            assert!(verify_consistency(earlier as u64, size as u64, &proof, &before, &forged).is_err());
+            assert!(verify_inclusion(index as u64, size as u64, &forged, &proof, &whole).is_err());
+            assert!(verify_inclusion(index as u64, size as u64, &leaves[index], &proof, &forged).is_err());
         }
         assert!(inclusion_proof(&leaves, size).is_none());
-        assert!(consistency_proof(&leaves, 0).is_none());
     }
 }

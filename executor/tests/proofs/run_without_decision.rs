@@ -19,7 +19,8 @@ fn run(
     turn: Turn,
     seat: OwnedSemaphorePermit,
 ) {
-    Job { executor, call, session, owed: OwedResult::new(executor.docket(), allegation), turn, seat }.run(None);
+    let owed = OwedResult::new(executor.docket(), allegation);
+    Job { executor, call, session, owed, turn, seat }.run(None);
 }
 
 fn main() {}

@@ -18,7 +18,8 @@ fn run(
     turn: Turn,
     seat: OwnedSemaphorePermit,
 ) {
-    Job { executor, call, session, owed: OwedResult::new(executor.docket(), permit), turn, seat }.run(None);
+    let owed = OwedResult::new(executor.docket(), permit);
+    Job { executor, call, session, owed, turn, seat }.run(None);
 }
 
 fn main() {}

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use bailiwick_audit::record::{Kind, Record};
-use bailiwick_audit::{FoldError, Held, ReadError, disclosed, fold};
+use bailiwick_audit::{FoldError, Held, Opening, ReadError, disclosed, fold};
 use serde_json::Value;
 
 use super::shown;
@@ -18,8 +18,8 @@ use crate::print::out;
 const MAX_RECORDS: usize = 1_000;
 
 /// A record and the segment that holds it.
-struct Found {
-    record: Record,
+pub(super) struct Found {
+    pub(super) record: Record,
     segment: u32,
     line: Value,
 }
@@ -33,12 +33,12 @@ pub(crate) fn run(options: &AuditInspectOptions) -> Result<Outcome> {
         bail!("the log has no call and no record `{}`", shown(&options.what));
     }
     for found in &found {
-        let openings = disclosed(&options.dir, found.segment, found.record.seq);
-        let values: BTreeMap<_, _> =
-            openings.into_iter().map(|opening| (opening.field.clone(), opening)).collect();
         match options.format {
             Format::Json => out!("{}", found.line),
-            Format::Human => print(&options.dir, found, &values),
+            Format::Human => {
+                let openings = disclosed(&options.dir, found.segment, found.record.seq);
+                show(&options.dir, &found.record, openings);
+            }
         }
     }
     // The output is only as sound as the log that it comes from.
@@ -49,11 +49,11 @@ pub(crate) fn run(options: &AuditInspectOptions) -> Result<Outcome> {
     Ok(Outcome::Holds)
 }
 
-type Damaged = Option<bailiwick_audit::Damage>;
+pub(super) type Damaged = Option<bailiwick_audit::Damage>;
 
 /// The records of a call, including those that say that its result is lost; or the one record with a given
 /// number.
-fn find(dir: &Path, what: &str) -> Result<(Vec<Found>, Damaged)> {
+pub(super) fn find(dir: &Path, what: &str) -> Result<(Vec<Found>, Damaged)> {
     let number = what.parse::<u64>().ok();
     let mut found: Vec<Found> = Vec::new();
     let mut by_number = Vec::new();
@@ -92,8 +92,11 @@ fn shown_record(record: &Record) -> Value {
     value
 }
 
-fn print(dir: &Path, found: &Found, openings: &BTreeMap<String, bailiwick_audit::Opening>) {
-    let Record { seq, kind, time, session, call, tool, .. } = &found.record;
+/// Shows a record, with the values that its openings give.
+pub(super) fn show(dir: &Path, record: &Record, openings: Vec<Opening>) {
+    let openings: BTreeMap<_, _> =
+        openings.into_iter().map(|opening| (opening.field.clone(), opening)).collect();
+    let Record { seq, kind, time, session, call, tool, .. } = record;
     let time = time.map(rfc3339).unwrap_or_default();
     out!("record {seq}: {} {time}", word(*kind));
     let name = |label: &str, text: &Option<String>| {
@@ -111,29 +114,29 @@ fn print(dir: &Path, found: &Found, openings: &BTreeMap<String, bailiwick_audit:
             out!("  {label:<10} {}", text_of(dir, held, openings.get(label)));
         }
     };
-    value("subject", &found.record.subject);
+    value("subject", &record.subject);
     name("session", session);
     name("call", call);
     name("tool", tool);
-    held("arguments", &found.record.arguments);
-    held("facts", &found.record.facts);
-    name("policy", &found.record.policy_digest);
-    value("rules", &found.record.rules);
-    name("effect", &found.record.effect);
-    held("reason", &found.record.reason);
-    value("approval", &found.record.approval);
-    value("sandbox", &found.record.sandbox);
-    value("state", &found.record.state_delta);
-    value("outcome", &found.record.outcome);
-    value("usage", &found.record.usage);
-    held("result", &found.record.result);
-    if let Some(recovery) = &found.record.recovered {
+    held("arguments", &record.arguments);
+    held("facts", &record.facts);
+    name("policy", &record.policy_digest);
+    value("rules", &record.rules);
+    name("effect", &record.effect);
+    held("reason", &record.reason);
+    value("approval", &record.approval);
+    value("sandbox", &record.sandbox);
+    value("state", &record.state_delta);
+    value("outcome", &record.outcome);
+    value("usage", &record.usage);
+    held("result", &record.result);
+    if let Some(recovery) = &record.recovered {
         out!("  lost       {:?}: whether these calls ran is not known", recovery.lost);
     }
 }
 
 /// A value, as far as it can be shown.
-fn text_of(dir: &Path, held: &Held, opening: Option<&bailiwick_audit::Opening>) -> String {
+fn text_of(dir: &Path, held: &Held, opening: Option<&Opening>) -> String {
     match (held, opening) {
         (Held::Plain(value), _) => shown(&value.to_string()),
         (Held::Dropped, _) => "(not kept)".to_owned(),

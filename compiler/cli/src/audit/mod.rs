@@ -1,6 +1,7 @@
 //! `bailiwick audit`: what an audit log says, and whether it is what was written.
 
 mod inspect;
+mod prove;
 mod replay;
 mod verify;
 
@@ -14,6 +15,8 @@ pub(crate) fn run(command: &AuditCommand) -> Result<Outcome> {
         AuditCommand::Verify(options) => verify::run(options),
         AuditCommand::Inspect(options) => inspect::run(options),
         AuditCommand::Replay(options) => replay::run(options),
+        AuditCommand::Prove(options) => prove::prove(options),
+        AuditCommand::CheckProof(options) => prove::check(options),
     }
 }
 

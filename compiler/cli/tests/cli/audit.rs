@@ -94,6 +94,51 @@ fn inspect_shows_a_call_from_facts_to_outcome_and_no_control_character() {
     assert_eq!(stage.run(&["audit", "inspect", "log", "nobody"]).status.code(), Some(1));
 }
 
+#[test]
+fn a_proof_shows_one_call_and_nothing_that_the_log_does_not_hold() {
+    let stage = Stage::new();
+    let (_, note) = log(&stage, true);
+    stage.write("note", &note);
+    let proven = stage.run(&["audit", "prove", "log", "call-1", "--checkpoint", "note"]);
+    let proof = String::from_utf8(proven.stdout).expect("UTF-8");
+    assert_eq!((proven.status.code(), proof.lines().count()), (Some(0), 2), "its intent and its result");
+    assert!(!proof.contains("call-2"), "{proof}");
+    let check = |proof: &str, note: &str| {
+        stage.write("proof", proof);
+        stage.write("own", note);
+        let output = stage.run(&["audit", "check-proof", "proof", "--checkpoint", "own"]);
+        (output.status.code(), printed(&output))
+    };
+    let (code, said) = check(&proof, &note);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("git status") && said.contains("\"code\":0"), "{said}");
+    let first: Value = serde_json::from_str(proof.lines().next().expect("a line")).expect("JSON");
+    let changed = |member: &str, value: Value| {
+        let mut changed = first.clone();
+        changed[member] = value;
+        changed.to_string()
+    };
+    let line = first["line"].as_str().expect("a line");
+    let mut hashes = first["hashes"].clone();
+    hashes[0] = json!("0".repeat(64));
+    let mut openings = first["openings"].clone();
+    openings[0]["text"] = json!("{}");
+    for (what, proof) in [
+        ("record", changed("line", json!(line.replace("call-1", "call-2")))),
+        ("place", changed("seq", json!(first["seq"].as_u64().expect("a number") + 1))),
+        ("path", changed("hashes", hashes)),
+        ("value", changed("openings", openings)),
+        ("log", changed("origin", json!("another"))),
+    ] {
+        let (code, said) = check(&proof, &note);
+        assert_eq!(code, Some(4), "{what}: {said}");
+    }
+    let other = Stage::new();
+    let (code, said) = check(&proof, &log(&other, true).1);
+    assert_eq!(code, Some(4), "another log's checkpoint: {said}");
+    assert_eq!(check("", &note).0, Some(1), "no proof");
+}
+
 /// A record that withholds a label from its session would keep later calls from being denied by that label.
 #[test]
 fn replay_notices_that_a_result_should_have_labelled_its_session() {

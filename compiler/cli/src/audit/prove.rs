@@ -1,0 +1,61 @@
+//! `bailiwick audit prove` and `check-proof`: single records of a log, for whoever has a checkpoint of it and must not
+//! see the rest.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use bailiwick_audit::Proof;
+use bailiwick_audit::note::Checkpoint;
+
+use super::{inspect, shown};
+use crate::args::{AuditCheckProofOptions, AuditProveOptions};
+use crate::files;
+use crate::outcome::Outcome;
+use crate::print::out;
+
+pub(crate) fn prove(options: &AuditProveOptions) -> Result<Outcome> {
+    let checkpoint = checkpoint(&options.checkpoint)?;
+    let (found, damage) = inspect::find(&options.dir, &options.what)?;
+    if found.is_empty() {
+        if let Some(damage) = damage {
+            bail!("the log is damaged before `{}` was found: {damage}", shown(&options.what));
+        }
+        bail!("the log has no call and no record `{}`", shown(&options.what));
+    }
+    let seqs: Vec<u64> = found.iter().map(|found| found.record.seq).collect();
+    for proof in bailiwick_audit::prove(&options.dir, &seqs, &checkpoint)? {
+        out!("{}", serde_json::to_string(&proof)?);
+    }
+    Ok(Outcome::Holds)
+}
+
+pub(crate) fn check(options: &AuditCheckProofOptions) -> Result<Outcome> {
+    let checkpoint = checkpoint(&options.checkpoint)?;
+    let text = read(&options.proof)?;
+    let is_proof = || format!("{} is not what `prove` prints", options.proof.display());
+    let proofs: Vec<Proof> =
+        text.lines().map(serde_json::from_str).collect::<Result<_, _>>().with_context(is_proof)?;
+    if proofs.is_empty() {
+        bail!(is_proof());
+    }
+    for proof in proofs {
+        let record = match proof.check(&checkpoint) {
+            Ok(record) => record,
+            Err(error) => {
+                out!("record {} is not proven: {}", proof.seq, shown(&error.to_string()));
+                return Ok(Outcome::Tampered);
+            }
+        };
+        out!("among the first {} records of {}:", proof.size, shown(&proof.origin));
+        inspect::show(Path::new(""), &record, proof.openings);
+    }
+    Ok(Outcome::Holds)
+}
+
+fn checkpoint(path: &Path) -> Result<Checkpoint> {
+    Checkpoint::parse(&read(path)?).with_context(|| format!("cannot use {}", path.display()))
+}
+
+fn read(path: &Path) -> Result<String> {
+    String::from_utf8(files::read(path)?).with_context(|| format!("{} is not UTF-8", path.display()))
+}
