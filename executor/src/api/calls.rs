@@ -23,7 +23,7 @@ use serde::Deserialize;
 use super::{App, Body, Params};
 use crate::calls::CallState;
 use crate::connection::Connection;
-use crate::executor::{Entered, Started};
+use crate::executor::{Entered, NotEntered, Started};
 use crate::limits::{CHUNK_BYTES, MAX_IDEMPOTENCY_KEY, MAX_LONG_POLL};
 use crate::refusal::Refusal;
 use crate::run::{Job, Rest};
@@ -49,8 +49,9 @@ pub(super) async fn start(
     let key = idempotency_key(&headers)?;
     let request: CallRequest = body.json()?;
     let durable_result = request.wait_for_result_record;
-    let (call, rest) = match app.enter(&session, &request, key)? {
-        Err(known) => (known, None),
+    let (call, rest) = match app.enter(&session, &request, key) {
+        Err(NotEntered::Refused(refusal)) => return Err(refusal),
+        Err(NotEntered::Repeats(known)) => (known, None),
         Ok(entered) => match entered.try_turn() {
             Some(turn) if !query.stream => run_here(&app, entered, turn, &client)?,
             _ => (run_elsewhere(&app, entered).await?, None),

@@ -10,7 +10,7 @@
 mod asking;
 mod starting;
 
-pub use starting::{Entered, Started};
+pub use starting::{Entered, NotEntered, Started};
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -49,6 +49,20 @@ pub struct Entered {
     seat: OwnedSemaphorePermit,
 }
 
+/// Why a request takes no place.
+pub enum NotEntered {
+    /// It cannot be decided at all.
+    Refused(Refusal),
+    /// It repeats this call.
+    Repeats(Arc<CallState>),
+}
+
+impl From<Refusal> for NotEntered {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
 impl Entered {
     /// The turn of its session, if no other call has it or waits for it.
     #[must_use]
@@ -68,28 +82,29 @@ impl Executor {
         request: &CallRequest,
         key: Option<String>,
     ) -> Result<Started, Refusal> {
-        match self.enter(session, request, key)? {
+        match self.enter(session, request, key) {
             Ok(entered) => self.start_entered(entered),
-            Err(known) => Ok(Started::before(known)),
+            Err(NotEntered::Repeats(known)) => Ok(Started::before(known)),
+            Err(NotEntered::Refused(refusal)) => Err(refusal),
         }
     }
 
-    /// Takes a place for a call, without waiting for anything. Returns the call that it repeats, if there is one.
+    /// Takes a place for a call, without waiting for anything.
     ///
     /// # Errors
-    /// The request cannot be decided at all.
+    /// See [`NotEntered`].
     pub fn enter(
         &self,
         session: &str,
         request: &CallRequest,
         key: Option<String>,
-    ) -> Result<Result<Entered, Arc<CallState>>, Refusal> {
+    ) -> Result<Entered, NotEntered> {
         self.admitted()?;
         let session = self.sessions.get(session)?;
         let arguments = request.args.as_ref().map_or("{}", |args| args.get());
         let asked = ids::request(&request.tool, arguments, request.approval.as_deref());
         if let Some(known) = self.repeated(&session, key.as_deref(), &asked)? {
-            return Ok(Err(known));
+            return Err(NotEntered::Repeats(known));
         }
         let seat = self.seat()?;
         let approval = request.approval.clone();
@@ -99,7 +114,7 @@ impl Executor {
         let call =
             ToolCall::parse(&id, &session.id, self.subject.clone(), &request.tool, arguments.as_bytes())
                 .map_err(|error| Refusal::Malformed(error.to_string()))?;
-        Ok(Ok(Entered { session, call, asked, key, approval, seat }))
+        Ok(Entered { session, call, asked, key, approval, seat })
     }
 
     /// Waits for the turn, and decides the call. Only on a thread that may block.
