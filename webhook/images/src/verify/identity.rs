@@ -6,13 +6,19 @@
 //! whether it may sign this image is up to the pack. Only what a trust root has can be required: without
 //! certificate logs, nothing proves that the certificate was published, and without signature logs, only a
 //! timestamp authority proves the time. The public root has all of them.
+//!
+//! A log entry must be of a kind that `cosign sign` 3 writes for a statement: `hashedrekord` 0.0.2 into Rekor
+//! 2, and `dsse` 0.0.1 into Rekor 1, Sigstore's public log. Both name the certificate and the signature, and
+//! the signed bytes: the first by their hash, the second by the payload's, whose type the signature covers.
+//! (The hash of the whole envelope in a `dsse` entry cannot be computed again, and nothing rests on it.)
+//! <https://github.com/sigstore/sigstore-go/blob/main/pkg/sign/transparency.go>
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bailiwick_policy::admission::evidence::{Signature, Signer, Signers, TrustRoot};
 use sigstore_trust_root::TrustedRoot;
-use sigstore_verify::types::{Bundle, Sha256Hash};
+use sigstore_verify::types::{Bundle, KindVersion, Sha256Hash};
 use sigstore_verify::{VerificationPolicy, Verifier};
 
 use super::Unverified;
@@ -59,6 +65,12 @@ pub(super) fn verify(
     signers: &Signers,
     trust_roots: &TrustRoots,
 ) -> Result<Vec<Signature>, Unverified> {
+    for entry in &bundle.verification_material.tlog_entries {
+        let form = entry.kind_version;
+        if !matches!(form, KindVersion::HashedRekordV002 | KindVersion::DsseV001) {
+            return Err(Unverified::LogEntry { kind: form.kind(), version: form.version() });
+        }
+    }
     let hex = digest.strip_prefix("sha256:").unwrap_or_default();
     let hash = Sha256Hash::from_hex(hex).map_err(|error| Unverified::Statement(error.to_string()))?;
     let mut found = Vec::new();

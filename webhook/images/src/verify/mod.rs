@@ -2,7 +2,8 @@
 //!
 //! It reads Sigstore bundles of version 0.3 that hold an in-toto statement in a DSSE envelope, as
 //! `cosign sign` of version 3 makes them. The signer is a key, or an identity that a trust root vouches for.
-//! Everything else (older bundles, simple signing, attestations) is unverified, and is named in the reason.
+//! Everything else (older bundles, simple signing, attestations, other kinds of log entries) is unverified,
+//! and is named in the reason.
 //! Only this module knows the `sigstore-verify` crates. Terms. *Statement*: the signed content, subjects and
 //! a predicate. *Key*: DER of SubjectPublicKeyInfo, base64.
 
@@ -37,6 +38,8 @@ pub(crate) enum Unverified {
     OtherKey,
     #[error("is signed by a certificate, and no identity counts")]
     NoTrustRoot,
+    #[error("is in a log as `{kind}` {version}, and only the entries of `cosign sign` 3 are read")]
+    LogEntry { kind: &'static str, version: &'static str },
     #[error("is not vouched for by the trust root: {0}")]
     Identity(String),
     #[error("cannot be held to the trust root: {0}")]

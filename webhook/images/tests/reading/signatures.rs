@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bailiwick_policy::admission::evidence::{Signer, Signers, TrustRoot};
+use bailiwick_policy::admission::evidence::{Signatures, Signer, Signers, TrustRoot};
 
 use super::loopback::{Api, Content, LoopbackRegistry, Reply, checker, digest, image, key, root, signatures};
 
@@ -91,7 +91,7 @@ async fn an_identity_is_vouched_for_by_the_pinned_trust_root_and_by_no_other() {
 }
 
 #[tokio::test]
-async fn a_trust_root_without_the_log_or_the_clock_vouches_for_nothing() {
+async fn a_trust_root_without_the_authority_or_the_clock_vouches_for_nothing() {
     let content = Content::load();
     let registry = LoopbackRegistry::with_content(Api::Referrers).await;
     let checker = checker(&[&registry.host], "");
@@ -123,10 +123,7 @@ async fn every_changed_byte_of_a_bundle_ends_the_signature() {
     // can reveal it.
     let content = Content::load();
     let image_digest = content.digest("signed");
-    let index: serde_json::Value = serde_json::from_slice(&content.referrers(&image_digest)).unwrap();
-    let manifest = content.bytes(index["manifests"][0]["digest"].as_str().unwrap());
-    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
-    let bundle = content.bytes(manifest["layers"][0]["digest"].as_str().unwrap());
+    let (manifest, bundle) = signature_of(&content, &image_digest);
     let signers = key("ours.pub");
     let envelope: serde_json::Value = serde_json::from_slice(&bundle).unwrap();
     let mut tried = 0;
@@ -141,22 +138,31 @@ async fn every_changed_byte_of_a_bundle_ends_the_signature() {
             let changed = String::from_utf8(changed).unwrap();
             let bytes = String::from_utf8(bundle.clone()).unwrap().replace(text, &changed).into_bytes();
             let found = with_bundle(&image_digest, &manifest, bytes, &signers).await;
-            assert_eq!(found, 0, "{member}, byte {at}");
+            assert_eq!(found.verified, [], "{member}, byte {at}");
             tried += 1;
         }
     }
     assert!(tried > 30, "{tried}");
     // The control: unchanged, it counts.
-    assert_eq!(with_bundle(&image_digest, &manifest, bundle, &signers).await, 1);
+    assert_eq!(with_bundle(&image_digest, &manifest, bundle, &signers).await.verified.len(), 1);
 }
 
-/// How many signatures are found when a registry holds this bundle for this image.
-async fn with_bundle(
+/// The manifest and the bundle of the first signature that is attached to an image.
+pub(crate) fn signature_of(content: &Content, image_digest: &str) -> (serde_json::Value, Vec<u8>) {
+    let index: serde_json::Value = serde_json::from_slice(&content.referrers(image_digest)).unwrap();
+    let manifest = content.bytes(index["manifests"][0]["digest"].as_str().unwrap());
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    let bundle = content.bytes(manifest["layers"][0]["digest"].as_str().unwrap());
+    (manifest, bundle)
+}
+
+/// What is found when a registry holds this bundle for this image.
+pub(crate) async fn with_bundle(
     image_digest: &str,
     manifest: &serde_json::Value,
     bundle: Vec<u8>,
     signers: &Signers,
-) -> usize {
+) -> Signatures {
     let mut manifest = manifest.clone();
     manifest["layers"][0]["digest"] = hash(&bundle).into();
     manifest["layers"][0]["size"] = bundle.len().into();
@@ -173,7 +179,7 @@ async fn with_bundle(
     })
     .await;
     let checker = checker(&[&registry.host], "");
-    signatures(&checker, &image(&registry, "").at(image_digest), signers).await.unwrap().verified.len()
+    signatures(&checker, &image(&registry, "").at(image_digest), signers).await.unwrap()
 }
 
 pub(crate) fn hash(bytes: &[u8]) -> String {
@@ -186,12 +192,9 @@ pub(crate) fn hash(bytes: &[u8]) -> String {
 async fn a_signature_of_one_image_attached_to_another_does_not_count() {
     let content = Content::load();
     let (signed, unsigned) = (content.digest("signed"), content.digest("unsigned"));
-    let index: serde_json::Value = serde_json::from_slice(&content.referrers(&signed)).unwrap();
-    let manifest = content.bytes(index["manifests"][0]["digest"].as_str().unwrap());
-    let mut manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
-    let bundle = content.bytes(manifest["layers"][0]["digest"].as_str().unwrap());
+    let (mut manifest, bundle) = signature_of(&content, &signed);
     // Listed unchanged for the unsigned image: its subject is the other image.
-    let lists = serde_json::to_vec(&index).unwrap();
+    let lists = content.referrers(&signed);
     let registry = LoopbackRegistry::start(move |request| {
         let content = Content::load();
         if request.target.contains("/referrers/") {
@@ -211,7 +214,47 @@ async fn a_signature_of_one_image_attached_to_another_does_not_count() {
     );
     // With the subject rewritten, the statement still names the other image.
     manifest["subject"]["digest"] = unsigned.clone().into();
-    assert_eq!(with_bundle(&unsigned, &manifest, bundle, &key("ours.pub")).await, 0);
+    assert_eq!(with_bundle(&unsigned, &manifest, bundle, &key("ours.pub")).await.verified, []);
+}
+
+#[tokio::test]
+async fn older_bundles_and_signed_bytes_are_no_signature_and_older_tags_are_not_looked_up() {
+    let content = Content::load();
+    let (digest, signers) = (content.digest("signed"), key("ours.pub"));
+    let (manifest, bundle) = signature_of(&content, &digest);
+    let changed = |change: &dyn Fn(&mut serde_json::Value)| {
+        let mut bundle: serde_json::Value = serde_json::from_slice(&bundle).unwrap();
+        change(&mut bundle);
+        serde_json::to_vec(&bundle).unwrap()
+    };
+    for version in ["0.1", "0.2"] {
+        let media_type = format!("application/vnd.dev.sigstore.bundle+json;version={version}");
+        let older = changed(&|bundle| bundle["mediaType"] = media_type.clone().into());
+        let found = with_bundle(&digest, &manifest, older, &signers).await;
+        let says = format!("is a bundle of version `{media_type}`, and only 0.3 is read");
+        assert!(found.verified.is_empty() && found.passed_over[0].contains(&says), "{found:?}");
+    }
+    let bytes = changed(&|bundle| {
+        let signature = bundle["dsseEnvelope"]["signatures"][0]["sig"].clone();
+        bundle.as_object_mut().unwrap().remove("dsseEnvelope");
+        let hash = serde_json::json!({"algorithm": "SHA2_256", "digest": "A".repeat(43) + "="});
+        bundle["messageSignature"] = serde_json::json!({"messageDigest": hash, "signature": signature});
+    });
+    let found = with_bundle(&digest, &manifest, bytes, &signers).await;
+    let says = "signs bytes and not a statement about an image";
+    assert!(found.verified.is_empty() && found.passed_over[0].contains(says), "{found:?}");
+    // The tag of cosign 2: whatever is there, it is not even fetched.
+    let unsigned = content.digest("unsigned");
+    let registry = LoopbackRegistry::start(move |request| match request.target.ends_with(".sig") {
+        true => Reply::bytes(serde_json::to_vec(&manifest).unwrap()),
+        false => Content::load().answer(request, Api::Tags),
+    })
+    .await;
+    let (checker, reference) = (checker(&[&registry.host], ""), image(&registry, "").at(&unsigned));
+    let found = signatures(&checker, &reference, &signers).await.unwrap();
+    assert_eq!((found.verified, found.passed_over, found.incomplete), (vec![], vec![], None));
+    let targets = registry.targets();
+    assert!(!targets.is_empty() && targets.iter().all(|target| !target.ends_with(".sig")), "{targets:?}");
 }
 
 #[tokio::test]
