@@ -2,9 +2,21 @@
 //! is denied with pack, rule, field and remedy, and denied again by the admission policies once the webhook
 //! configurations are gone.
 //!
-//! The rows are the bypasses that admission can prevent. Not here, because they never reach admission:
-//! `nodes/proxy` (RBAC), static pods (the node), and pods that existed before (nothing judges them until they
-//! are created anew; `docs/guide/cluster.md` says so).
+//! The rows are the bypasses that admission can prevent. Not here, because admission never sees them or has
+//! nothing to compare them with (`docs/guide/cluster.md` tells owners of clusters the same):
+//!
+//! - `nodes/proxy` reaches the kubelet past the API server's handlers for pods: RBAC.
+//! - Static pods are the node's own: whoever guards nodes.
+//! - Pods that existed before: nothing judges them until they are created anew.
+//! - `*/scale` and a custom resource that holds a pod's spec: judged as the pods that come of them, by whomever
+//!   they are created (the row of the ReplicaSet's controller).
+//! - Other API versions of the workload kinds: this API server has none. What it will have, it converts
+//!   (`matchPolicy: Equivalent`).
+//! - A namespace that is created without the label of the governed ones: it is in no pack's reach, and RBAC
+//!   says who may create namespaces. A pack may select all but some by `kubernetes.io/metadata.name`.
+//! - The deletion of webhook configurations and admission policies, which the API server keeps from all
+//!   webhooks and policies: RBAC, and the operator, which reports the one and restores the other
+//!   (`tests/operator`, `arming` and `enforced`).
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -16,7 +28,11 @@ use crate::stage::{BOUND, FENCE, Stage, pod};
 enum By {
     Webhook,
     Floor,
+    Nobody,
 }
+
+/// The pack and rule that hold a namespace: whatever the version, so none is named.
+const LEAVES: &str = "fence/subjects";
 
 /// One attempt.
 struct Try {
@@ -24,10 +40,13 @@ struct Try {
     args: Vec<String>,
     stdin: String,
     /// Rule, field and remedy, parts of which must be in the webhook's denial; the floor's denial names the
-    /// rule.
+    /// rule. An author's rule names the fields in its message. A connection has no object, and so no field: what
+    /// it is to stands there.
     says: [&'static str; 3],
     /// The floor's text instead of the rule; empty: the same. `None`: the floor does not judge this.
     floor: Option<&'static str>,
+    /// Where the attempt ends if nothing denies it, since no pod here has a node; empty: it succeeds.
+    ends: &'static str,
 }
 
 fn words(text: &str) -> Vec<String> {
@@ -37,6 +56,7 @@ fn words(text: &str) -> Vec<String> {
 fn tries() -> Vec<Try> {
     let mut all = creations();
     all.extend(updates());
+    all.extend(changes());
     all.extend(deleted());
     all.extend(leaving());
     all.extend(connections());
@@ -44,7 +64,14 @@ fn tries() -> Vec<Try> {
 }
 
 fn created(what: &'static str, object: &Value, says: [&'static str; 3], floor: Option<&'static str>) -> Try {
-    Try { what, args: words("create --dry-run=server -f -"), stdin: object.to_string(), says, floor }
+    Try {
+        what,
+        args: words("create --dry-run=server -f -"),
+        stdin: object.to_string(),
+        says,
+        floor,
+        ends: "",
+    }
 }
 
 /// The same as a workload's template.
@@ -65,6 +92,7 @@ fn creations() -> Vec<Try> {
         "spec": { "schedule": "0 0 * * *", "jobTemplate": { "spec": { "template":
             template(&json!({ "spec": { "restartPolicy": "Never", "hostNetwork": true } })) } } },
     });
+    let owner = json!({ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "r", "uid": "8d2b0a3c-0000-4000-8000-000000000000", "controller": true });
     vec![
         created(
             "a name that is to be generated",
@@ -103,9 +131,23 @@ fn creations() -> Vec<Try> {
                 "x",
                 &json!({ "spec": { "volumes": [{ "name": "v", "image": { "reference": "registry.example.org/other:1" } }] } }),
             ),
-            ["images", "spec.volumes[0].image.reference", ""],
+            ["images", "spec.volumes[0].image.reference", "use an image that the pack's"],
             Some(""),
         ),
+        Try {
+            args: words(
+                "create --dry-run=server -f - --as=system:serviceaccount:kube-system:replicaset-controller",
+            ),
+            ..created(
+                "what a ReplicaSet's controller makes",
+                &pod(
+                    "x",
+                    &json!({ "metadata": { "ownerReferences": [owner] }, "spec": { "hostPID": true } }),
+                ),
+                ["podSecurity", "spec.hostPID", "remove"],
+                Some(""),
+            )
+        },
     ]
 }
 
@@ -121,7 +163,7 @@ fn patched(
         args.push(format!("--subresource={subresource}"));
     }
     args.extend(["-p".to_owned(), patch.to_string()]);
-    Try { what, args, stdin: String::new(), says, floor }
+    Try { what, args, stdin: String::new(), says, floor, ends: "" }
 }
 
 fn updates() -> Vec<Try> {
@@ -135,17 +177,23 @@ fn updates() -> Vec<Try> {
             "a container for debugging",
             "ephemeralcontainers",
             &debugger,
-            ["images", "spec.ephemeralContainers[0].image", ""],
+            ["images", "spec.ephemeralContainers[0].image", "use an image that the pack's"],
             Some(""),
         ),
         patched(
             "more memory in place",
             "resize",
             &larger,
-            ["memory-ceiling", "", "set resources.limits.memory"],
+            ["memory-ceiling", "resources.limits.memory of a container", "set resources.limits.memory"],
             Some(""),
         ),
-        patched("another image", "", &image, ["images", "spec.containers[0].image", ""], Some("")),
+        patched(
+            "another image",
+            "",
+            &image,
+            ["images", "spec.containers[0].image", "append `@sha256:"],
+            Some(""),
+        ),
         patched(
             "out of the selector",
             "",
@@ -171,9 +219,40 @@ fn updates() -> Vec<Try> {
             what: "a binding past the scheduler",
             args: words("create --raw /api/v1/namespaces/agents/pods/good/binding?dryRun=All -f -"),
             stdin: node.to_string(),
-            says: ["scheduler-binds", "", "let it"],
+            says: ["scheduler-binds", "target", "let it"],
             floor: Some(""),
+            ends: "",
         },
+    ]
+}
+
+/// Changes of what else a pod may have changed once it exists.
+fn changes() -> Vec<Try> {
+    let stays =
+        |what, patch: Value, field, remedy| patched(what, "", &patch, ["pods-stay", field, remedy], Some(""));
+    let another = "make another pod";
+    // The two that the API server gives every pod, and one more.
+    let given = |key: &str| json!({ "key": format!("node.kubernetes.io/{key}"), "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300 });
+    let tolerations = json!({ "spec": { "tolerations": [given("not-ready"), given("unreachable"), { "operator": "Exists" }] } });
+    let ungated =
+        json!({ "spec": { "schedulingGates": [{ "$patch": "delete", "name": "example.org/gate" }] } });
+    let mut gates = stays("off its gate", ungated, "spec.schedulingGates", "leave them to who set them");
+    gates.args[2] = "gated".to_owned();
+    vec![
+        stays(
+            "another annotation",
+            json!({ "metadata": { "annotations": { "a": "b" } } }),
+            "metadata.annotations",
+            another,
+        ),
+        stays("onto every node", tolerations, "spec.tolerations", another),
+        stays(
+            "another deadline",
+            json!({ "spec": { "activeDeadlineSeconds": 5 } }),
+            "spec.activeDeadlineSeconds",
+            another,
+        ),
+        gates,
     ]
 }
 
@@ -186,8 +265,9 @@ fn deleted() -> Vec<Try> {
             .chain([patch.to_string()])
             .collect(),
         stdin: String::new(),
-        says: ["settings-stay", "", "make new ones"],
+        says: ["settings-stay", "data, annotations and finalizers", "make new ones"],
         floor: Some(""),
+        ends: "",
     };
     vec![
         patched("data of what is being deleted", json!({ "data": { "a": "c" } })),
@@ -212,8 +292,9 @@ fn leaving() -> Vec<Try> {
         what: "a namespace that leaves",
         args: words(&format!("label namespace agents --dry-run=server --overwrite {labels} --as=mallory")),
         stdin: String::new(),
-        says: ["subjects", "metadata.labels", "verb `widen`"],
+        says: [LEAVES, "metadata.labels", "verb `widen`"],
         floor: Some("subjects"),
+        ends: "",
     };
     vec![
         Try {
@@ -223,8 +304,9 @@ fn leaving() -> Vec<Try> {
                 .chain([json!({ "metadata": { "labels": { "bailiwick.dev/zone": null } } }).to_string()])
                 .collect(),
             stdin: String::new(),
-            says: ["subjects", "metadata.labels", "verb `widen`"],
+            says: [LEAVES, "metadata.labels", "verb `widen`"],
             floor: Some("subjects"),
+            ends: "",
         },
         Try {
             what: "a namespace that leaves by its finalizers",
@@ -234,8 +316,9 @@ fn leaving() -> Vec<Try> {
                 "spec": { "finalizers": ["kubernetes"] },
             })
             .to_string(),
-            says: ["subjects", "metadata.labels", "verb `widen`"],
+            says: [LEAVES, "metadata.labels", "verb `widen`"],
             floor: Some("subjects"),
+            ends: "",
         },
         namespace("bailiwick.dev/zone-"),
         namespace("bailiwick.dev/zone=free"),
@@ -243,37 +326,44 @@ fn leaving() -> Vec<Try> {
 }
 
 fn connections() -> Vec<Try> {
-    let connect = |what, args: &str| Try {
+    let connect = |what, args: &str, ends| Try {
         what,
         args: words(args),
         stdin: String::new(),
-        says: ["no-connections", "", "make it a tool call"],
+        says: ["no-connections", "to an agent's pod", "make it a tool call"],
         floor: Some(""),
+        ends,
     };
+    let service = |what, name: &str| Try {
+        says: ["no-services", "to a service", "make it a tool call"],
+        floor: None,
+        ..connect(
+            what,
+            &format!("get --raw /api/v1/namespaces/agents/services/{name}/proxy/"),
+            "no endpoints available for service",
+        )
+    };
+    let of_pod = "create --raw /api/v1/namespaces/agents/pods";
+    let unplaced = "does not have a host assigned";
+    let unaddressed = "address not allowed";
     vec![
-        connect("exec", "exec -n agents good -- id"),
-        connect("attach", "attach -n agents good"),
-        connect("portforward", "create --raw /api/v1/namespaces/agents/pods/good/portforward?ports=80 -f -"),
-        connect("proxy", "get --raw /api/v1/namespaces/agents/pods/good/proxy/"),
-        connect("proxy to a port", "get --raw /api/v1/namespaces/agents/pods/good:80/proxy/"),
-        connect("proxy over TLS", "get --raw /api/v1/namespaces/agents/pods/https:good:443/proxy/"),
+        connect("exec", "exec -n agents good -- id", unplaced),
+        connect("attach", "attach -n agents good", unplaced),
+        connect("portforward", &format!("{of_pod}/good/portforward?ports=80 -f -"), unplaced),
+        connect("proxy", "get --raw /api/v1/namespaces/agents/pods/good/proxy/", unaddressed),
+        connect("proxy to a port", "get --raw /api/v1/namespaces/agents/pods/good:80/proxy/", unaddressed),
+        connect(
+            "proxy over TLS",
+            "get --raw /api/v1/namespaces/agents/pods/https:good:443/proxy/",
+            unaddressed,
+        ),
         connect(
             "a pod that is yet to come",
-            "create --raw /api/v1/namespaces/agents/pods/to-come/portforward?ports=80 -f -",
+            &format!("{of_pod}/to-come/portforward?ports=80 -f -"),
+            "pods \"to-come\" not found",
         ),
-        Try {
-            says: ["no-services", "", "nobody connects to a service"],
-            floor: None,
-            ..connect("proxy to a service", "get --raw /api/v1/namespaces/agents/services/web/proxy/")
-        },
-        Try {
-            says: ["no-services", "", "nobody connects to a service"],
-            floor: None,
-            ..connect(
-                "proxy to a service with a pod's name",
-                "get --raw /api/v1/namespaces/agents/services/free/proxy/",
-            )
-        },
+        service("proxy to a service", "web"),
+        service("proxy to a service with a pod's name", "free"),
     ]
 }
 
@@ -282,7 +372,7 @@ fn foreign() -> Value {
     json!({ "metadata": { "labels": { "bailiwick.dev/cell": "0123456789abcdef" } } })
 }
 
-/// Makes every attempt; returns those that were allowed, and those that were denied with too little
+/// Makes every attempt; returns those that did not end as they should, or were denied with too little
 /// information.
 fn attempted(stage: &Stage, by: By) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -293,14 +383,18 @@ fn attempted(stage: &Stage, by: By) -> Vec<String> {
         let args: Vec<&str> = one.args.iter().map(String::as_str).collect();
         let (taken, said) = stage.try_kubectl(&args, &one.stdin);
         let [rule, field, remedy] = one.says;
+        let named = if rule == LEAVES { rule.to_owned() } else { format!("fence@1.0.0/{rule}:") };
         let expected = match (by, one.floor) {
-            (By::Webhook, _) => vec!["fence", rule, field, remedy],
+            (By::Webhook, _) => vec![&named, field, remedy],
             (By::Floor, Some("")) => vec!["ValidatingAdmissionPolicy", rule],
             (By::Floor, Some(words)) => vec!["ValidatingAdmissionPolicy", words],
             (By::Floor, None) => continue,
+            (By::Nobody, _) => vec![one.ends],
         };
+        assert!(by == By::Nobody || expected.iter().all(|part| !part.is_empty()), "{}: too little", one.what);
         let missing: Vec<_> = expected.iter().filter(|part| !said.contains(**part)).collect();
-        if taken || !missing.is_empty() {
+        let succeeds = by == By::Nobody && one.ends.is_empty();
+        if taken != succeeds || !missing.is_empty() {
             wrong.push(format!("{by:?}: {}: taken {taken}, not said {missing:?}: {said}", one.what));
         }
     }
@@ -346,7 +440,10 @@ fn no_known_way_around_is_open_with_the_webhook_and_without_it() -> Result<()> {
         let (taken, said) = stage.try_kubectl(&["create", "--dry-run=server", "-f", "-"], &probe);
         Ok(!taken && said.contains("fence@1.0.0"))
     })?;
-    stage.cluster.kubectl(["create", "-f", "-"], &pod("good", &json!({})).to_string())?;
+    let gate = json!({ "spec": { "schedulingGates": [{ "name": "example.org/gate" }] } });
+    for (name, more) in [("good", json!({})), ("gated", gate)] {
+        stage.cluster.kubectl(["create", "-f", "-"], &pod(name, &more).to_string())?;
+    }
     let label =
         ["get", "pod", "good", "-n", "agents", "-o", "jsonpath={.metadata.labels.bailiwick\\.dev/cell}"];
     let cell = stage.cluster.kubectl(label, "")?;
@@ -374,6 +471,8 @@ fn no_known_way_around_is_open_with_the_webhook_and_without_it() -> Result<()> {
     stage.until("the API server no longer asks the webhook", || {
         Ok(stage.try_kubectl(&["create", "--dry-run=server", "-f", "-"], &probe).0)
     })?;
+    let wrong = attempted(&stage, By::Nobody);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 
     // The floor alone.
     stage.put(&stage.objects()?)?;
