@@ -2,8 +2,15 @@
 //! required outcome. `make cluster-demo` shows it, and a test checks it. Without a node, `plane` runs the
 //! commands that need none.
 //!
-//! Some commands are not run: the programs are already built, the packages are installed, and the node's
-//! directory is one of our own. Everything runs in a temporary folder, and the node ends with the run.
+//! Everything runs in a temporary folder, and the node ends with the run. Four kinds of lines are not run as
+//! they stand:
+//!
+//! - `cargo build --release …` is left out: it takes long, and whoever starts the run has built the programs
+//!   already, which `target/release` of the temporary folder links to.
+//! - `dpkg …`, which installs packages, is left out: `make setup-node` has, and a test installs nothing.
+//! - The line with `start-node.sh` is replaced by `Cluster::with_node`, which runs the same script with a folder
+//!   that is removed, and ends the node however the run ends.
+//! - `export PATH=…` is kept for the lines after it, each of which has a shell of its own.
 
 use std::collections::BTreeSet;
 use std::io::Write;

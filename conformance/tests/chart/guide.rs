@@ -1,5 +1,6 @@
 //! `docs/guide/cluster.md` without a node: its commands, with operator and webhooks running under the chart's
 //! own accounts. `conformance/tests/node` runs all of it on a node.
+//! Which lines of it are left out or replaced, and why, stands in `conformance/src/cluster_guide.rs`.
 
 use bailiwick_conformance::cluster_guide::{Ground, run};
 use bailiwick_conformance::go_module::go_is_there;

@@ -1,7 +1,8 @@
-//! Which control plane `conformance/cluster/start.sh` starts, tested with programs that only record that they
-//! were started: `KUBEBUILDER_ASSETS` comes before the prebuilt one next to the checkout, and that one before
-//! a build. That `KUBECONFIG` comes before all of them is tested by
-//! `a_cluster_that_is_named_is_borrowed_and_none_is_started`, next to the code that reads it.
+//! Which control plane `conformance/cluster/start.sh` starts and which node `start-node.sh`, tested with
+//! programs that only record that they were started: `KUBEBUILDER_ASSETS` comes before the prebuilt one next to
+//! the checkout, and that one before a build; for a node there are the last two. That `KUBECONFIG` comes before
+//! all of them is tested by `a_cluster_that_is_named_is_borrowed_and_none_is_started`, next to the code that
+//! reads it.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,13 @@ use tempfile::TempDir;
 const SERVER: &str = "#!/bin/sh\necho \"$0 $*\" >>\"$NOTES\"\nexec sleep 600\n";
 const CLIENT: &str = "#!/bin/sh\necho \"$0 $*\" >>\"$NOTES\"\n";
 
+/// A script that records that it starts a node, and says where its addresses are.
+fn node_of(kind: &str) -> String {
+    format!(
+        "#!/bin/sh\necho \"{kind} node $1\" >>\"$NOTES\"\nmkdir -p \"$1/node\"\necho 192.0.2.7 >\"$1/node/node-address\"\necho export KUBECONFIG={kind}\n"
+    )
+}
+
 /// A checkout with only our scripts, and the folders that may be chosen.
 struct Checkout(TempDir);
 
@@ -20,7 +28,7 @@ impl Checkout {
     fn new() -> Self {
         let checkout = Self(tempfile::tempdir().expect("a folder"));
         let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster");
-        for script in ["start.sh", "stop.sh"] {
+        for script in ["start.sh", "start-node.sh", "stop.sh"] {
             checkout.write(
                 &format!("checkout/conformance/cluster/{script}"),
                 &std::fs::read_to_string(ours.join(script)).expect(script),
@@ -32,8 +40,10 @@ impl Checkout {
             "checkout/conformance/cluster/build.sh",
             &format!("#!/bin/sh\necho build >>\"$NOTES\"\necho {}\n", kube.display()),
         );
-        // The client that checks whether the API server is ready.
+        // The client that checks whether the API server is ready, and what gives the node its route.
         checkout.write("bin/curl", CLIENT);
+        checkout.write("bin/ip", CLIENT);
+        checkout.write("checkout/conformance/cluster/node/start.sh", &node_of("built"));
         checkout
     }
 
@@ -49,6 +59,7 @@ impl Checkout {
     }
 
     fn with_prebuilt(self) -> Self {
+        self.write("shared/cluster/start-node.sh", &node_of("prebuilt"));
         self.write("shared/cluster/start.sh", "#!/bin/sh\necho \"prebuilt $KUBE_COMPONENTS $1\" >>\"$NOTES\"\necho export KUBECONFIG=prebuilt\n");
         self
     }
@@ -80,7 +91,11 @@ impl Checkout {
 
     /// Starts, and returns what was recorded: the programs by their folder, and their commands.
     fn started(&self, assets: Option<PathBuf>) -> String {
-        let output = self.run("start.sh", assets);
+        self.started_by("start.sh", assets)
+    }
+
+    fn started_by(&self, script: &str, assets: Option<PathBuf>) -> String {
+        let output = self.run(script, assets);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         assert!(String::from_utf8_lossy(&output.stdout).contains("export KUBECONFIG="), "{output:?}");
         std::fs::read_to_string(self.path("notes")).expect("notes")
@@ -150,4 +165,14 @@ fn assets_without_an_api_server_are_refused() {
         "start.sh: KUBEBUILDER_ASSETS has no kube-apiserver\n"
     );
     assert!(!checkout.path("notes").exists(), "something was started");
+}
+
+#[test]
+fn the_prebuilt_node_comes_before_one_that_is_built_and_either_gets_its_route() {
+    for (checkout, kind) in [(Checkout::new().with_prebuilt(), "prebuilt"), (Checkout::new(), "built")] {
+        let notes = checkout.started_by("start-node.sh", None);
+        let ip = checkout.path("bin/ip");
+        let route = format!("{} route replace 10.96.0.0/16 via 192.0.2.7", ip.display());
+        assert_eq!(notes, format!("{kind} node {}\n{route}\n", checkout.path("state").display()));
+    }
 }

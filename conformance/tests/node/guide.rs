@@ -1,4 +1,5 @@
 //! `docs/guide/cluster.md`, word by word, and with it `make cluster-demo`, which shows the same run.
+//! Which lines of it are left out or replaced, and why, stands in `conformance/src/cluster_guide.rs`.
 
 use bailiwick_conformance::cluster_guide::{self, Ground};
 
