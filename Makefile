@@ -8,7 +8,7 @@
 #   make cluster-demo   follows docs/guide/cluster.md word by word on a real control plane and node; as root
 #   make launcher       the program that makes sandboxes, statically linked, in target/release
 #   make test-images    cosign itself signs and the webhook decides; builds cosign first, a few minutes
-#   make test-cluster   the chart and pools of executors on a real node; as root; the first run builds the node, about ten minutes
+#   make test-cluster   bindings, operator and chart on a real API server, then pods on a real node; as root; the first run builds the node, about ten minutes
 #   make fuzz    libFuzzer over everything that reads untrusted bytes; FUZZ_SECONDS for each target (60), FUZZ_TARGETS to name some
 #   make test-user      the executor's tests as an ordinary user: as nobody if root starts them
 #   make test-cgroup2   sandbox limits on cgroup v2, in a small emulated machine with Debian's kernel; a few minutes
@@ -79,9 +79,13 @@ test-user: setup
 conformance:
 	$(CARGO) test --locked -p bailiwick-conformance --test cel_conformance -- --nocapture
 
-# A node is made of namespaces, cgroups and nftables: not a part of CI, whose machines may lack them.
+# The tests of a cluster that need no node: minutes, and a part of `make test` and so of CI.
+CLUSTER_TESTS := crds cluster operator chart
+
+# A node is made of namespaces, cgroups and nftables: the last line is not a part of CI, whose machines may lack them.
 test-cluster: setup setup-node
 	$(CARGO) build --locked -p bailiwick -p bailiwick-operator -p bailiwick-webhook -p bailiwick-executor -p bailiwick-sys --bins
+	$(CARGO) test --locked -p bailiwick-conformance $(CLUSTER_TESTS:%=--test %)
 	$(CARGO) test --locked -p bailiwick-conformance --test node -- --ignored --nocapture --test-threads=1
 
 cluster-demo: setup setup-node

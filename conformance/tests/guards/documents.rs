@@ -153,6 +153,40 @@ fn decisions_are_numbered_in_a_row() {
     }
 }
 
+/// What `make` would run for a target.
+pub(crate) fn made(target: &str) -> String {
+    let output = std::process::Command::new("make")
+        .args(["--dry-run", "--always-make", "--no-print-directory", target])
+        .env("CARGO", "cargo")
+        .current_dir(root())
+        .output()
+        .expect("make runs");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// `make test-cluster` runs these first, and CI all of them, through `make test`; only what is in `node` needs
+/// a node.
+#[test]
+fn the_tests_of_a_cluster_without_a_node_are_a_part_of_ci() {
+    let said = made("test-cluster");
+    let at = |part: &str| said.find(part).unwrap_or_else(|| panic!("no `{part}`: {said}"));
+    for name in ["crds", "cluster", "operator", "chart"] {
+        assert!(at(&format!("--test {name}")) < at("--test node"), "{name}: {said}");
+        let ours = format!("conformance/tests/{name}/");
+        let files: Vec<String> = source_files()
+            .into_iter()
+            .filter(|path| path.starts_with(&ours) && path.ends_with(".rs"))
+            .collect();
+        assert!(!files.is_empty(), "nothing in {ours}");
+        for path in files {
+            assert!(!read(&path).contains("#[ignore"), "{path}: CI leaves out a test");
+        }
+    }
+    assert!(read(".ci/run").lines().any(|line| line == "make test"), ".ci/run runs no tests");
+    let said = made("test");
+    assert!(said.contains("--workspace") || said.contains("bailiwick-conformance"), "make test: {said}");
+}
+
 #[test]
 fn what_builds_and_runs_is_set_up_first() {
     let makefile = read("Makefile");
@@ -160,13 +194,7 @@ fn what_builds_and_runs_is_set_up_first() {
     let benches = benches.split(' ').map(|bench| format!("bench-{bench}"));
     let targets = ["demo", "test", "lint", "bench"].map(str::to_owned).into_iter().chain(benches);
     for target in targets {
-        let output = std::process::Command::new("make")
-            .args(["--dry-run", "--always-make", "--no-print-directory", &target])
-            .env("CARGO", "cargo")
-            .current_dir(root())
-            .output()
-            .expect("make runs");
-        let said = String::from_utf8_lossy(&output.stdout);
+        let said = made(&target);
         let at =
             |part: &str| said.find(part).unwrap_or_else(|| panic!("make {target} has no `{part}`: {said}"));
         assert!(at("missing python3-venv") < at("-m venv"), "make {target}: {said}");

@@ -1,8 +1,7 @@
 //! What the house promises beside its code: the documents that everyone looks for, and the linters and bans
 //! that CI applies. Each of these fails nothing else when it goes.
 
-use std::process::Command;
-
+use crate::documents::made;
 use crate::{root, source_files};
 
 /// What a panic, a silent allowance or a forgotten end would need (`conformance/tests/guards` has the rest).
@@ -85,13 +84,7 @@ fn ci_is_the_linters_and_every_test() {
     for line in ["export CI=true", "make lint", "make test"] {
         assert!(script.lines().any(|one| one == line), ".ci/run does not say `{line}`");
     }
-    let made = Command::new("make")
-        .args(["--dry-run", "--always-make", "--no-print-directory", "lint"])
-        .env("CARGO", "cargo")
-        .current_dir(root())
-        .output()
-        .expect("make runs");
-    let said = String::from_utf8_lossy(&made.stdout);
+    let said = made("lint");
     for line in [
         "cargo fmt --all --check",
         "cargo clippy --locked --workspace --lib --bins -- -D warnings",
