@@ -52,6 +52,7 @@ const GOALS: &[(&str, &str, Goal)] = &[
     ("images", "cold_100x5_ms", Goal::AtMost(1000.0)),
     ("operator", "pack_to_enforced_p50_s", Goal::AtMost(2.0)),
     ("operator", "drift_back_p99_s", Goal::AtMost(2.0)),
+    ("operator", "drift_edited_p99_s", Goal::AtMost(2.0)),
     ("operator", "cold_500_bindings_s", Goal::AtMost(60.0)),
     ("operator", "steady_writes_per_s", Goal::AtMost(0.0)),
     ("operator", "rss_mb", Goal::AtMost(150.0)),
