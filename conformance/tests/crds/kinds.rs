@@ -11,6 +11,14 @@ fn digest() -> String {
     "0123456789abcdef".repeat(4)
 }
 
+fn pack() -> Value {
+    json!({
+        "apiVersion": "bailiwick.dev/v1alpha1", "kind": "PolicyPack",
+        "metadata": { "name": "code-interpreter-1.0.0" },
+        "spec": { "pack": "code-interpreter", "version": "1.0.0", "description": "For interpreters" },
+    })
+}
+
 fn binding() -> Value {
     json!({
         "apiVersion": "bailiwick.dev/v1alpha1", "kind": "PolicyBinding", "metadata": { "name": "agents" },
@@ -125,7 +133,7 @@ fn the_kinds_of_a_cluster_keep_what_is_written_and_refuse_what_cannot_be_meant()
         let (taken, said) = tried(&cluster, &["create"], &with(&object, pointer, value))?;
         assert!(!taken && said.contains(expected), "{} with another {pointer}: {said}", object["kind"]);
     }
-    for object in [binding(), exception(), pool()] {
+    for object in [pack(), binding(), exception(), pool()] {
         let stored = cluster
             .kubectl(["create", "--validate=strict", "-o", "json", "-f", "-"], &object.to_string())
             .with_context(|| object["kind"].to_string())?;
@@ -160,7 +168,9 @@ fn statuses(cluster: &Cluster) -> Result<()> {
         "conditions": [condition("Ready")],
     });
     let exception = json!({ "observedGeneration": 1, "conditions": [condition("Enforced")] });
+    let pack = json!({ "observedGeneration": 1, "digest": digest(), "conditions": [condition("Compiled")] });
     let all = [
+        ("policypack", "code-interpreter-1.0.0", &pack),
         ("policybinding", "agents", &binding),
         ("sandboxpool", "warm", &pool),
         ("policyexception", "old-image", &exception),
@@ -175,6 +185,12 @@ fn statuses(cluster: &Cluster) -> Result<()> {
     let squeezed = |text: String| -> Vec<String> {
         text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
     };
+    let lines = squeezed(columns("policypacks")?);
+    assert_eq!(lines[0], "NAME PACK VERSION COMPILED REASON");
+    assert_eq!(lines[1], "code-interpreter-1.0.0 code-interpreter 1.0.0 False UnknownPack");
+    let lines = squeezed(cluster.kubectl(["get", "policypacks", "-o", "wide"], "")?);
+    assert_eq!(lines[0], "NAME PACK VERSION COMPILED REASON DESCRIPTION DIGEST");
+    assert!(lines[1].ends_with(&format!("For interpreters {}", digest())), "{lines:?}");
     let lines = squeezed(columns("policybindings")?);
     assert_eq!(lines[0], "NAME PACK VERSION STAGE ENFORCED REASON AGE");
     assert!(lines[1].starts_with("agents code-interpreter 1.0.0 Audit False UnknownPack"), "{lines:?}");

@@ -93,6 +93,22 @@ fn a_bundle_that_a_user_put_something_else_in_place_of_comes_back() {
     operator.signal("CONT");
     until("the bundle is back", || (bundle_of(&stage, &digest)?["data"] == right).then_some(()));
     assert_eq!(bundle_of(&stage, &digest).expect("the bundle")["immutable"], true);
+    // Counted, and told next to the object.
+    until("the drift is counted", || {
+        (operator.metric("drift_repaired_total", "kind=\"ConfigMap\"") >= 1).then_some(())
+    });
+    until("an event tells of it", || {
+        let told = |event: &Value| {
+            event["regarding"]["kind"] == "ConfigMap"
+                && event["regarding"]["name"] == name
+                && event["type"] == "Warning"
+                && event["reason"].as_str().is_some_and(|reason| reason.starts_with("Drift"))
+        };
+        stage.list("events", Some("pools")).iter().any(told).then_some(())
+    });
+    // The pool says the same as before: it has the bundle of its pack.
+    let object = stage.condition("sandboxpool", "warm", Some("pools"), "Compiled", "True");
+    assert_eq!(object["status"]["digest"], json!(digest));
     // Also if it has no label, and while no operator runs.
     operator.stop();
     stage.kubectl(&["delete", "configmap", &name, "-n", "pools"]);
@@ -101,6 +117,44 @@ fn a_bundle_that_a_user_put_something_else_in_place_of_comes_back() {
     let successor = stage.operator(&[]).leads();
     until("the bundle is back", || (bundle_of(&stage, &digest)?["data"] == right).then_some(()));
     successor.stop();
+}
+
+/// The kubelet of a node that is not there: a pod of the pool whose probe found a tier. Its image is none, and
+/// the pod stays where it is.
+fn probed(stage: &Stage, name: &str, pool: &str, tier: &str) {
+    let container = |name: &str| json!({ "name": name, "image": IMAGE });
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": name, "namespace": "pools", "labels": { "bailiwick.dev/pool": pool } },
+        "spec": { "schedulingGates": [{ "name": "example.org/never" }], "initContainers": [container("probe")], "containers": [container("executor")] },
+    });
+    stage.apply(&pod.to_string());
+    let report = json!({ "tier": tier }).to_string();
+    let ended = json!({ "terminated": { "exitCode": 0, "message": report } });
+    let status = json!({ "status": { "initContainerStatuses": [{
+        "name": "probe", "image": IMAGE, "imageID": "", "ready": true, "restartCount": 0, "state": ended,
+    }] } });
+    let path = format!("/api/v1/namespaces/pools/pods/{name}/status");
+    stage.api().send("PATCH", &path, &status).expect("a status");
+}
+
+#[test]
+fn a_pool_says_the_lowest_tier_that_a_pod_of_its_own_found() {
+    let stage = stage();
+    let operator = stage.operator(&[]).leads();
+    stage.apply(&pool("warm", "pooled", "warm"));
+    let tier = || Some(stage.get("sandboxpool", "warm", Some("pools"))?["status"]["tier"].clone());
+    stage.condition("sandboxpool", "warm", Some("pools"), "Compiled", "True");
+    assert_eq!(tier(), Some(Value::Null), "no pod was probed");
+    // Another pool's pod says nothing about this one.
+    probed(&stage, "stranger", "cold", "Limited");
+    probed(&stage, "first", "warm", "Root");
+    until("the tier of the only pod", || (tier()? == "Root").then_some(()));
+    probed(&stage, "second", "warm", "PodUserNs");
+    until("the lower of two", || (tier()? == "PodUserNs").then_some(()));
+    stage.kubectl(&["delete", "pod", "second", "-n", "pools", "--force", "--grace-period=0"]);
+    until("the tier of what is left", || (tier()? == "Root").then_some(()));
+    operator.stop();
 }
 
 /// The sandboxes of a pack's pool, so that the pool has a profile.

@@ -120,7 +120,7 @@ impl Stage {
             "validatingadmissionpolicies",
             "runtimeclasses",
         ];
-        let kinds = ["sandboxpools", "policyexceptions", "policybindings", "policypacks"];
+        let kinds = ["sandboxpools", "policyexceptions", "policybindings", "policypacks", "pods"];
         let rest = ["networkpolicies", "deployments", "configmaps", "secrets"];
         let all = labelled.iter().map(|kind| (*kind, ours.as_str()));
         let all = all.chain(kinds.iter().map(|kind| (*kind, made.as_str())));
