@@ -1,9 +1,13 @@
 //! The chart on a real API server, without a node: every object is accepted, the pods pass the Pod Security
 //! level of their namespaces, foreign pods do not get into ours, and nothing is left after the uninstall.
 
+use std::process::Command;
+
 use bailiwick_conformance::cluster::{Cluster, MADE, SYSTEM as NAMESPACE};
 use bailiwick_conformance::guest::{everything, nothing_is_left};
 use bailiwick_conformance::patience::until_ok;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::helm::{Helm, images, said};
@@ -43,13 +47,78 @@ fn the_api_server_takes_the_chart_and_nothing_is_left_of_it() {
     bundles_are_reserved(&cluster);
     pools_are_the_operators(&cluster);
     every_kind_is_stored(&cluster);
-    // Without a node the clean-up cannot run; a test on a node shows that it works. Helm is not told to wait:
-    // it watches kinds that are deleted meanwhile, and then may wait for ever.
+    what_the_operator_wrote_goes(&cluster, &helm);
+    // Without a node no Job runs, so the clean-up ran by hand; on a node, `tests/node` lets Helm run it. Helm is
+    // not told to wait: it watches kinds that are deleted meanwhile, and then may wait for ever.
     let output =
         helm.run(Some(cluster.kubeconfig()), &["uninstall", "bailiwick", "-n", NAMESPACE, "--no-hooks"]);
     assert!(output.status.success(), "{}", said(&output));
     cluster.kubectl(["delete", "namespace", NAMESPACE], "").expect("deleted");
     nothing_is_left(&cluster, &before).expect("nothing is left");
+}
+
+/// The script of the uninstall, with the account and the rights that the chart gives it: all that an operator
+/// wrote goes, the webhook's registration first, and nothing else.
+fn what_the_operator_wrote_goes(cluster: &Cluster, helm: &Helm) {
+    let hook: Vec<Value> = helm
+        .render(&["--show-only", "templates/uninstall.yaml"])
+        .into_iter()
+        .filter(|object| object["kind"] != "Job")
+        .collect();
+    assert!(hook.len() >= 5, "{hook:?}");
+    let hook = json!({ "apiVersion": "v1", "kind": "List", "items": hook }).to_string();
+    cluster.kubectl(["create", "-f", "-"], &hook).expect("the script's account and rights");
+    let agents = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "agents", "labels": { MADE: "chart" } } });
+    cluster.kubectl(["create", "-f", "-"], &agents.to_string()).expect("a namespace");
+    let operator = format!("--as=system:serviceaccount:{NAMESPACE}:bailiwick-operator");
+    let write = ["apply", "--server-side", "--field-manager=bailiwick-operator", &operator, "-f", "-"];
+    cluster.kubectl(write, include_str!("../node/written.yaml")).expect("the operator may write it");
+    let mine = ["create", "configmap", "mine", "-n", "agents", "--from-literal=a=b"];
+    cluster.kubectl(mine, "").expect("what is not the operator's");
+
+    let account = tempfile::tempdir().expect("a folder");
+    let token =
+        cluster.kubectl(["create", "token", "bailiwick-uninstall", "-n", NAMESPACE], "").expect("a token");
+    let path = |member: &str| format!("jsonpath={{.clusters[0].cluster.{member}}}");
+    let view = |path: &str| {
+        cluster
+            .kubectl(["config", "view", "--minify", "--raw", "--flatten", "-o", path], "")
+            .expect("a kubeconfig")
+    };
+    let (server, ca) = (view(&path("server")), view(&path("certificate-authority-data")));
+    std::fs::write(account.path().join("token"), token).expect("written");
+    std::fs::write(account.path().join("ca.crt"), STANDARD.decode(ca.trim()).expect("base64"))
+        .expect("written");
+    let (host, port) =
+        server.trim().trim_start_matches("https://").rsplit_once(':').expect("a host and a port");
+    let run = format!("import uninstall; uninstall.ACCOUNT = {:?}; uninstall.main()", account.path());
+    let ran = Command::new("python3")
+        .args(["-B", "-c", &run])
+        .env("PYTHONPATH", Helm::chart().join("files"))
+        .env("KUBERNETES_SERVICE_HOST", host.trim_matches(['[', ']']))
+        .env("KUBERNETES_SERVICE_PORT", port)
+        .env("BAILIWICK_NAMESPACE", NAMESPACE)
+        .output()
+        .expect("python3 runs");
+    assert!(ran.status.success(), "{}", said(&ran));
+    let said = said(&ran);
+    assert!(
+        said.starts_with("deleted /apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/"),
+        "{said}"
+    );
+
+    let written = "validatingwebhookconfigurations,mutatingwebhookconfigurations,validatingadmissionpolicies,\
+        validatingadmissionpolicybindings,networkpolicies,deployments,configmaps,runtimeclasses,secrets";
+    let ours = format!("bailiwick.dev/operator={NAMESPACE}");
+    let left = cluster.kubectl(["get", written, "-A", "-l", &ours, "-o", "name"], "").expect("a list");
+    assert_eq!(left, "");
+    let labels = cluster.kubectl(["get", "namespace", "agents", "--show-labels"], "").expect("the namespace");
+    assert!(!labels.contains("pod-security") && labels.contains(MADE), "{labels}");
+    cluster
+        .kubectl(["get", "configmap", "mine", "-n", "agents"], "")
+        .expect("what is not the operator's stays");
+    cluster.kubectl(["delete", "-f", "-"], &hook).expect("deleted");
+    cluster.kubectl(["delete", "namespace", "agents"], "").expect("deleted");
 }
 
 /// The API server sets up the storage of a kind at the first request for it. Where that request is its own, to

@@ -18,39 +18,55 @@ const SUBJECT: &str = "https://git.example.org/agents/.workflows/release.yml@ref
 
 /// A pack whose pods run images of one registry, by an entry with these further fields.
 fn pack(host: &str, entry: &str) -> String {
+    pack_of(&[(host, entry)])
+}
+
+/// The same of several registries, each with its entry's fields.
+fn pack_of(entries: &[(&str, &str)]) -> String {
+    let entry = |(host, fields): &(&str, &str)| format!("  - {{match: ['{host}/agents/**'], {fields}}}\n");
+    let entries: String = entries.iter().map(entry).collect();
     format!(
         "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {{name: signed-1.0.0}}\nspec:\n  pack: signed\n  version: 1.0.0\n  \
          subjects:\n    namespaces: {{selector: {{matchLabels: {{bailiwick.dev/zone: agents}}}}}}\n    unmatched: Deny\n  \
-         images:\n  - {{match: ['{host}/agents/**'], {entry}}}\n"
+         images:\n{entries}"
+    )
+}
+
+fn signed_by_key() -> String {
+    let pem = std::fs::read_to_string(registry::content().join("ours.pub")).expect("a key");
+    let key = json!(pem).to_string();
+    format!("digest: Resolve, require: [{{signature: {{identity: {{publicKey: {key}}}}}}}]")
+}
+
+fn signed_by_identity() -> String {
+    let root = std::fs::read_to_string(registry::content().join("trust-root.json")).expect("a trust root");
+    let root = json!(root).to_string();
+    format!(
+        "digest: Resolve, require: [{{signature: {{identity: {{issuer: 'https://issuer.example.org', subject: '{SUBJECT}', trustRoot: {root}}}}}}}]"
     )
 }
 
 fn by_key(host: &str) -> String {
-    let pem = std::fs::read_to_string(registry::content().join("ours.pub")).expect("a key");
-    let key = json!(pem).to_string();
-    pack(host, &format!("digest: Resolve, require: [{{signature: {{identity: {{publicKey: {key}}}}}}}]"))
+    pack(host, &signed_by_key())
 }
 
 fn by_identity(host: &str) -> String {
-    let root = std::fs::read_to_string(registry::content().join("trust-root.json")).expect("a trust root");
-    let root = json!(root).to_string();
-    pack(
-        host,
-        &format!(
-            "digest: Resolve, require: [{{signature: {{identity: {{issuer: 'https://issuer.example.org', subject: '{SUBJECT}', trustRoot: {root}}}}}}}]"
-        ),
-    )
+    pack(host, &signed_by_identity())
 }
 
-fn settings(registry: &Registry) -> String {
-    json!({"registries": [{"host": registry.host(), "plainHttp": true, "addresses": ["127.0.0.1"]}]})
-        .to_string()
+fn settings(hosts: &[&str]) -> String {
+    let of = |host: &&str| json!({"host": host, "plainHttp": true, "addresses": ["127.0.0.1"]});
+    json!({"registries": hosts.iter().map(of).collect::<Vec<_>>()}).to_string()
 }
 
 /// The webhook with a pack, configured to talk to the registry.
 fn serve(pack: &str, registry: &Registry) -> (Stage, Webhook) {
+    serve_of(pack, &[registry.host()])
+}
+
+fn serve_of(pack: &str, hosts: &[&str]) -> (Stage, Webhook) {
     let stage = Stage::of_pack(pack);
-    std::fs::write(stage.path().join("registries.json"), settings(registry)).expect("the settings");
+    std::fs::write(stage.path().join("registries.json"), settings(hosts)).expect("the settings");
     let webhook = stage.webhook();
     (stage, webhook)
 }
@@ -258,7 +274,7 @@ fn the_command_line_says_what_the_webhook_says() {
     let Some(registry) = Registry::start(Api::Tags).expect("a registry") else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let registries = folder.path().join("registries.json");
-    std::fs::write(&registries, settings(&registry)).expect("the settings");
+    std::fs::write(&registries, settings(&[registry.host()])).expect("the settings");
     let content = registry::content();
     let verify = |tag: &str, more: &[&str]| {
         let output = Command::new(programs::find("bailiwick-image").expect("the program is built"))
@@ -297,10 +313,13 @@ fn the_command_line_says_what_the_webhook_says() {
 #[test]
 fn a_real_api_server_stores_digests_and_refuses_what_is_not_signed() {
     let Some(registry) = Registry::start(Api::Referrers).expect("a registry") else { return };
+    let Some(of_identities) = Registry::start(Api::Tags).expect("a registry") else { return };
+    let busy = busy_registry();
     let cluster = Arc::new(Cluster::start().expect("an API server"));
     let guest = Guest::of(&cluster);
-    let text = by_key(registry.host());
-    let (stage, webhook) = serve(&text, &registry);
+    let (key, identity) = (signed_by_key(), signed_by_identity());
+    let text = pack_of(&[(registry.host(), &key), (of_identities.host(), &identity), (&busy, &key)]);
+    let (stage, webhook) = serve_of(&text, &[registry.host(), of_identities.host(), &busy]);
     let url = format!("https://{}", webhook.address());
     std::fs::remove_dir_all(stage.path().join("dist")).expect("dist");
     std::fs::create_dir(stage.path().join("pack")).expect("a folder");
@@ -313,12 +332,13 @@ fn a_real_api_server_stores_digests_and_refuses_what_is_not_signed() {
     for pod in ["attack", "good"] {
         guest.makes("v1", "Pod", "agents", pod);
     }
-    let apply = |name: &str, tag: &str| {
-        let mut pod = running(&[&format!("{}/agents/app:{tag}", registry.host())]);
+    let apply_from = |host: &str, name: &str, tag: &str| {
+        let mut pod = running(&[&format!("{host}/agents/app:{tag}")]);
         pod["metadata"]["name"] = name.into();
         let output = cluster.kubectl_raw(["apply", "-f", "-"], &pod.to_string()).expect("kubectl runs");
         (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
+    let apply = |name: &str, tag: &str| apply_from(registry.host(), name, tag);
     let delete = |name: &str| {
         let args =
             ["delete", "pod", name, "-n", "agents", "--ignore-not-found", "--grace-period=0", "--force"];
@@ -342,11 +362,59 @@ fn a_real_api_server_stores_digests_and_refuses_what_is_not_signed() {
         said.contains("signed@1.0.0") && said.contains("images") && said.contains("is not signed"),
         "{said}"
     );
+    others_are_refused(&registry, &of_identities, &busy, &apply_from, &delete);
     let (admitted, said) = apply("good", "signed");
     assert!(admitted, "{said}");
     let expected = format!("{}/agents/app:signed@{}", registry.host(), registry.digest("signed"));
     assert_eq!(stored(&cluster, ".spec.containers[0].image"), expected);
     a_running_pod_gets_only_what_is_signed(&cluster, &registry);
+}
+
+/// A wrong key, another identity, a registry that is too busy and a moved tag: the API server says no, and why.
+/// The first registry's images must be signed by the key, as the busy one's, the second's by the identity.
+fn others_are_refused(
+    keys: &Registry,
+    identities: &Registry,
+    busy: &str,
+    apply: &dyn Fn(&str, &str, &str) -> (bool, String),
+    delete: &dyn Fn(&str),
+) {
+    for (host, tag, says) in [
+        (keys.host(), "other-key", "is signed by none of the keys that count"),
+        (identities.host(), "other-identity", "release.yml@refs/heads/feature"),
+        (identities.host(), "signed", "is signed by none of the keys that count"),
+        (busy, "signed", "429"),
+    ] {
+        let (admitted, said) = apply(host, "attack", tag);
+        let unknown = said.contains("is not known") && !said.contains("is not signed");
+        assert!(!admitted && said.contains(says) && unknown == (says == "429"), "{tag} of {host}: {said}");
+    }
+    // A tag that is moved to an unsigned image.
+    keys.tag("release", keys.digest("signed")).expect("a tag");
+    let (admitted, said) = apply(keys.host(), "attack", "release");
+    assert!(admitted, "{said}");
+    delete("attack");
+    keys.tag("release", keys.digest("unsigned")).expect("a tag");
+    let (admitted, said) = apply(keys.host(), "attack", "release");
+    assert!(!admitted && said.contains(keys.digest("unsigned")), "{said}");
+    let (admitted, said) = apply(identities.host(), "attack", "identity");
+    assert!(admitted, "{said}");
+    delete("attack");
+}
+
+/// The address of a registry that is always too busy; it ends with the process.
+fn busy_registry() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let host = listener.local_addr().expect("an address").to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { continue };
+            let _ = std::io::Read::read(&mut stream, &mut [0; 4096]);
+            let answer = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            let _ = std::io::Write::write_all(&mut stream, answer);
+        }
+    });
+    host
 }
 
 fn stored(cluster: &Cluster, path: &str) -> String {
