@@ -414,6 +414,15 @@ fn there_before(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
+/// Pods that the pack admits.
+fn admitted(stage: &Stage) -> Result<()> {
+    let gate = json!({ "spec": { "schedulingGates": [{ "name": "example.org/gate" }] } });
+    for (name, more) in [("good", json!({})), ("gated", gate)] {
+        stage.cluster.kubectl(["create", "-f", "-"], &pod(name, &more).to_string())?;
+    }
+    Ok(())
+}
+
 /// What is being deleted loses its finalizers, whatever the rules say: otherwise it would stay for ever.
 fn may_end(stage: &Stage) {
     let patch = json!({ "metadata": { "finalizers": null } }).to_string();
@@ -440,10 +449,7 @@ fn no_known_way_around_is_open_with_the_webhook_and_without_it() -> Result<()> {
         let (taken, said) = stage.try_kubectl(&["create", "--dry-run=server", "-f", "-"], &probe);
         Ok(!taken && said.contains("fence@1.0.0"))
     })?;
-    let gate = json!({ "spec": { "schedulingGates": [{ "name": "example.org/gate" }] } });
-    for (name, more) in [("good", json!({})), ("gated", gate)] {
-        stage.cluster.kubectl(["create", "-f", "-"], &pod(name, &more).to_string())?;
-    }
+    admitted(&stage)?;
     let label =
         ["get", "pod", "good", "-n", "agents", "-o", "jsonpath={.metadata.labels.bailiwick\\.dev/cell}"];
     let cell = stage.cluster.kubectl(label, "")?;
