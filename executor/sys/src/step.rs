@@ -63,36 +63,40 @@ steps! {
     Channels = "channels",
     /// Its cgroup is made.
     CgroupCreate = "cgroup-create",
-    /// The limits are written into it.
-    CgroupLimits = "cgroup-limits",
     /// The session's workspace is made.
     WorkspaceCreate = "workspace-create",
     /// It is lent.
     WorkspaceLend = "workspace-lend",
     /// The request to build reaches the launcher.
     BuildRequest = "build-request",
+    /// The limits are written into the cgroup.
+    CgroupLimits = "cgroup-limits",
+    /// Holder and worker are told which groups to enter.
+    CgroupPlaces = "cgroup-places",
     /// The holder is cloned into its namespaces.
     HolderClone = "holder-clone",
-    /// The holder enters its cgroup.
-    HolderCgroup = "holder-cgroup",
-    /// The holder closes what it has inherited.
-    HolderDescriptors = "holder-descriptors",
     /// The holder's ids are mapped.
     HolderMaps = "holder-maps",
+    /// The holder closes what it has inherited.
+    HolderDescriptors = "holder-descriptors",
+    /// The holder enters its cgroup.
+    HolderCgroup = "holder-cgroup",
     /// The holder takes its ids.
     HolderIdentity = "holder-identity",
     /// The holder's cgroup becomes the root of a cgroup namespace.
     HolderCgroupNamespace = "holder-cgroup-namespace",
-    /// No further namespaces may be made inside.
-    HolderNamespaceLimits = "holder-namespace-limits",
-    /// The sandbox gets its host name.
-    HolderHostName = "holder-host-name",
     /// The writable file systems are mounted.
     HolderTmpfs = "holder-tmpfs",
     /// The sandbox's own proc is mounted.
     HolderProc = "holder-proc",
     /// The session's workspace is attached.
     HolderWorkspace = "holder-workspace",
+    /// The worker is let into the namespaces.
+    HolderOpening = "holder-opening",
+    /// No further namespaces may be made inside.
+    HolderNamespaceLimits = "holder-namespace-limits",
+    /// The sandbox gets its host name.
+    HolderHostName = "holder-host-name",
     /// The holder becomes a reaper of children without any privilege.
     HolderPrivileges = "holder-privileges",
     /// A thread of the launcher enters the holder's pid namespace.
@@ -103,12 +107,12 @@ steps! {
     BuildReply = "build-reply",
     /// The worker enters its cgroup.
     WorkerCgroup = "worker-cgroup",
+    /// The worker gets a session of its own and default signals.
+    WorkerSession = "worker-session",
     /// The worker enters the holder's namespaces.
     WorkerJoin = "worker-join",
     /// The worker's standard streams are put in place and everything else is closed.
     WorkerDescriptors = "worker-descriptors",
-    /// The worker gets a session of its own and default signals.
-    WorkerSession = "worker-session",
     /// The worker enters its working directory.
     WorkerDirectory = "worker-directory",
     /// The resource limits are set.

@@ -22,6 +22,8 @@ pub(crate) const READY: u8 = b'R';
 pub(crate) const FAILED: u8 = b'F';
 pub(crate) const BUILD: u8 = b'B';
 pub(crate) const BUILT: u8 = b'b';
+/// To a holder and a worker, with the `tasks` files to write themselves into.
+pub(crate) const GROUPS: u8 = b'g';
 
 /// Longest short message of either side: a failure with its text, or a fixed record.
 pub(crate) const MAX_MESSAGE: usize = 512;
@@ -58,8 +60,9 @@ pub(crate) struct Boot {
 pub(crate) struct BuildMessage {
     /// The worker's id in the launcher's namespace.
     pub(crate) worker_id: u32,
-    /// Descriptors of `tasks` files (cgroup v1).
-    pub(crate) cgroup_files: u8,
+    /// How many groups holder and worker have to enter by themselves (cgroup v1). The executor sends them the
+    /// `tasks` files, over the lifeline and the control channel, when the groups exist.
+    pub(crate) entered_groups: u8,
     /// Whether a directory of a cgroup v2 group to start in follows.
     pub(crate) cgroup_directory: bool,
     /// Whether a workspace follows.
@@ -69,14 +72,14 @@ pub(crate) struct BuildMessage {
 impl BuildMessage {
     pub(crate) fn bytes(self) -> [u8; 8] {
         let [a, b, c, d] = self.worker_id.to_le_bytes();
-        [BUILD, a, b, c, d, self.cgroup_files, u8::from(self.cgroup_directory), u8::from(self.workspace)]
+        [BUILD, a, b, c, d, self.entered_groups, u8::from(self.cgroup_directory), u8::from(self.workspace)]
     }
 
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
-        let [BUILD, a, b, c, d, cgroup_files, cgroup_directory, workspace] = *bytes else { return None };
+        let [BUILD, a, b, c, d, entered_groups, cgroup_directory, workspace] = *bytes else { return None };
         Some(Self {
             worker_id: u32::from_le_bytes([a, b, c, d]),
-            cgroup_files,
+            entered_groups,
             cgroup_directory: cgroup_directory == 1,
             workspace: workspace == 1,
         })

@@ -108,6 +108,17 @@ pub(crate) fn receive_with(
     socket: BorrowedFd<'_>,
     buffer: &mut [u8],
 ) -> Result<(usize, Vec<OwnedFd>), Errno> {
+    let mut fds = Vec::new();
+    let length = receive_each(socket, buffer, |fd| fds.push(fd))?;
+    Ok((length, fds))
+}
+
+/// The same without allocating, for a child; each descriptor is handed over as it is found.
+pub(crate) fn receive_each(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    take: impl FnMut(OwnedFd),
+) -> Result<usize, Errno> {
     let mut control = [0u64; CONTROL_WORDS];
     let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     // SAFETY: all-zero bytes are a valid `msghdr`; the fields that matter are set below.
@@ -121,16 +132,15 @@ pub(crate) fn receive_with(
         let got = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) };
         checked_int(got as libc::c_int)
     })?;
-    let fds = passed(&message);
+    passed(&message, take);
     if message.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0 {
         return Err(Errno::EMSGSIZE);
     }
-    Ok((got.cast_unsigned() as usize, fds))
+    Ok(got.cast_unsigned() as usize)
 }
 
-/// The descriptors that came with a received message.
-fn passed(message: &libc::msghdr) -> Vec<OwnedFd> {
-    let mut fds = Vec::new();
+/// Hands over the descriptors that came with a received message.
+fn passed(message: &libc::msghdr, mut take: impl FnMut(OwnedFd)) {
     // SAFETY: `message` was filled by recvmsg, so the chain of headers is within its control buffer, each
     // with `cmsg_len` bytes. The descriptors of an SCM_RIGHTS header are new in this process and do not have
     // an owner yet.
@@ -141,13 +151,12 @@ fn passed(message: &libc::msghdr) -> Vec<OwnedFd> {
                 let bytes = found.cmsg_len.saturating_sub(libc::CMSG_LEN(0) as usize);
                 let data = libc::CMSG_DATA(header).cast::<RawFd>();
                 for index in 0..bytes / size_of::<RawFd>() {
-                    fds.push(owned(data.add(index).read_unaligned()));
+                    take(owned(data.add(index).read_unaligned()));
                 }
             }
             header = libc::CMSG_NXTHDR(message, header);
         }
     }
-    fds
 }
 
 #[cfg(test)]

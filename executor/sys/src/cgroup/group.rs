@@ -35,32 +35,49 @@ pub(crate) struct Group {
     /// Boxed, like the meters, because the value is moved through every state of a sandbox.
     layout: Box<Layout<Directory>>,
     meters: Option<Box<Meters>>,
-    _root: Arc<CgroupRoot>,
+    root: Arc<CgroupRoot>,
     removed: bool,
 }
 
 impl Group {
     /// A group that does not exist yet.
-    pub(super) fn unlimited(layout: Layout<Directory>, root: Arc<CgroupRoot>) -> Self {
-        Self { layout: Box::new(layout), meters: None, _root: root, removed: false }
+    pub(super) fn planned(layout: Layout<Directory>, root: Arc<CgroupRoot>) -> Self {
+        Self { layout: Box::new(layout), meters: None, root, removed: false }
     }
 
-    /// Makes its directories; if one fails, those made before it are removed with the value.
-    pub(super) fn make(&self) -> Result<(), Fault> {
-        self.layout.distinct().into_iter().try_for_each(Directory::make)
+    /// Makes the directory into which processes are cloned: all that a launcher needs to begin.
+    pub(super) fn begin(&self) -> Result<(), Fault> {
+        self.layout.unified().map_or(Ok(()), |unified| {
+            unified.make()?;
+            let name = unified.file("");
+            Ok(attempt(Step::CgroupCreate, &name, || self.root.allow_placing(unified))?)
+        })
     }
 
-    /// The directory into which processes are cloned.
-    pub(super) fn unified(&self) -> Option<&Directory> {
-        self.layout.unified()
-    }
-
-    /// Opens the files of its counters.
-    pub(super) fn open_meters(&mut self) {
+    /// Makes the other directories, writes the limits, and opens the counters. What a failure leaves is
+    /// removed with the value.
+    ///
+    /// # Errors
+    /// The step that failed.
+    pub(crate) fn complete(&mut self, limits: &CgroupLimits) -> Result<(), Fault> {
+        self.separate().into_iter().try_for_each(Directory::make)?;
+        self.limit(limits)?;
         self.meters = Some(Box::new(Meters::open(&self.layout)));
+        Ok(())
     }
 
-    pub(super) fn limit(&self, limits: &CgroupLimits) -> Result<(), Fault> {
+    /// The directories into which processes are not cloned: they enter these by themselves (v1).
+    fn separate(&self) -> Vec<&Directory> {
+        let unified = self.layout.unified().map(|unified| &unified.path);
+        self.layout.distinct().into_iter().filter(|directory| Some(&directory.path) != unified).collect()
+    }
+
+    /// How many groups a process has to enter by itself.
+    pub(crate) fn entered(&self) -> usize {
+        self.separate().len()
+    }
+
+    fn limit(&self, limits: &CgroupLimits) -> Result<(), Fault> {
         for (directory, name, text) in self.limit_files(limits) {
             let path = directory.file(name);
             attempt(Step::CgroupLimits, &path, || match file::put(directory.at(), &path, text.as_bytes()) {
@@ -110,15 +127,12 @@ impl Group {
     /// idle machine. A thread that moves itself takes none (`cgroup_procs_write_start`, Linux 5.5; measured
     /// 45 µs instead of 13 ms).
     pub(crate) fn process_files(&self) -> Result<Vec<OwnedFd>, Fault> {
-        let Layout::V1 { unified, .. } = &*self.layout else { return Ok(Vec::new()) };
-        let is_unified = |one: &Directory| unified.as_ref().is_some_and(|unified| unified.path == one.path);
-        let directories = self.layout.distinct().into_iter().filter(|directory| !is_unified(directory));
-        directories.map(|directory| directory.open("tasks", libc::O_WRONLY)).collect()
+        self.separate().into_iter().map(|directory| directory.open("tasks", libc::O_WRONLY)).collect()
     }
 
     /// The directory for a process to be cloned into (v2).
     pub(crate) fn clone_directory(&self) -> Result<Option<OwnedFd>, Fault> {
-        self.unified().map(|directory| directory.open("", libc::O_RDONLY | libc::O_DIRECTORY)).transpose()
+        self.layout.unified().map(|directory| directory.open("", libc::O_RDONLY | libc::O_DIRECTORY)).transpose()
     }
 
     /// Processor time so far of everything inside; `None` where the kernel does not count it for the group.

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Placing differs: on v2 a process is cloned into its group (`CLONE_INTO_CGROUP`); on v1 it writes itself
-//! there. Both happen while a sandbox is built, never while a request waits.
+//! there. Both happen while a sandbox is built, never while a request waits. On v1 the launcher clones the
+//! holder while the directories for it to enter are being made.
 
 mod files;
 mod group;
@@ -24,8 +25,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::call::{Errno, file, process};
-use crate::profile::CgroupLimits;
-use crate::step::{Fault, Step, attempt};
+use crate::step::Fault;
 
 use files::Directory;
 pub(crate) use group::{Facts, Group};
@@ -235,20 +235,16 @@ impl CgroupRoot {
         }
     }
 
-    /// Makes the group of one sandbox and writes its limits.
+    /// Begins the group of one sandbox; `Group::complete` makes the rest of it, while the launcher is at
+    /// work.
     ///
     /// # Errors
     /// The step that failed; what was made by then is removed.
-    pub(crate) fn create(self: &Arc<Self>, limits: &CgroupLimits) -> Result<Group, Fault> {
+    pub(crate) fn begin(self: &Arc<Self>) -> Result<Group, Fault> {
         let name = format!("sandbox-{}", self.next.fetch_add(1, Ordering::Relaxed));
         let layout = self.layout.map(|root| root.group(&name));
-        let mut group = Group::unlimited(layout, Arc::clone(self));
-        group.make()?;
-        if let Some(unified) = group.unified() {
-            attempt(Step::CgroupCreate, &unified.file(""), || self.allow_placing(unified))?;
-        }
-        group.limit(limits)?;
-        group.open_meters();
+        let group = Group::planned(layout, Arc::clone(self));
+        group.begin()?;
         Ok(group)
     }
 }

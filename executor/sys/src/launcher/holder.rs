@@ -34,9 +34,9 @@ const NAMESPACES: [&CStr; 8] = [
     c"max_uts_namespaces",
 ];
 
-/// Sets up and holds. `status` is its channel to the launcher.
-pub(super) fn hold(prepared: &Prepared, channels: &Channels, status: &OwnedFd) -> ! {
-    if let Err(failure) = set_up(prepared, channels, status) {
+/// Sets up and holds. `status` is its channel to the launcher, `opening` the one to the worker.
+pub(super) fn hold(prepared: &Prepared, channels: &Channels, status: &OwnedFd, opening: &OwnedFd) -> ! {
+    if let Err(failure) = set_up(prepared, channels, status, opening) {
         let mut message = [0; MAX_MESSAGE];
         let length = wire::failure_bytes(&failure, &mut message);
         let _ = socket::send(status.as_fd(), message.get(..length).unwrap_or_default());
@@ -48,13 +48,20 @@ pub(super) fn hold(prepared: &Prepared, channels: &Channels, status: &OwnedFd) -
     wait_for_the_end(channels.lifeline.as_fd())
 }
 
-fn set_up<'a>(prepared: &'a Prepared, channels: &Channels, status: &OwnedFd) -> Result<(), Failure<'a>> {
-    attempt(Step::HolderCgroup, c"", || enter_cgroups(&channels.cgroup_files))?;
+fn set_up<'a>(
+    prepared: &'a Prepared,
+    channels: &Channels,
+    status: &OwnedFd,
+    opening: &OwnedFd,
+) -> Result<(), Failure<'a>> {
     attempt(Step::HolderDescriptors, c"", || {
         let workspace = channels.workspace.as_ref().map_or(-1, AsRawFd::as_raw_fd);
         let limits = prepared.namespace_limits.as_raw_fd();
-        close_others([status.as_raw_fd(), channels.lifeline.as_raw_fd(), workspace, limits])
+        let kept = [status, &channels.lifeline, opening].map(AsRawFd::as_raw_fd);
+        let [status, lifeline, opening] = kept;
+        close_others([status, lifeline, opening, workspace, limits])
     })?;
+    attempt(Step::HolderCgroup, c"", || enter_cgroups(channels.lifeline.as_fd(), channels.entered_groups))?;
     // The launcher writes the id maps, then signals it.
     attempt(Step::HolderIdentity, c"", || {
         let mut word = [0];
@@ -66,8 +73,6 @@ fn set_up<'a>(prepared: &'a Prepared, channels: &Channels, status: &OwnedFd) -> 
         identity::set_user(id)
     })?;
     attempt(Step::HolderCgroupNamespace, c"", || process::unshare(libc::CLONE_NEWCGROUP))?;
-    limit_namespaces(prepared)?;
-    attempt(Step::HolderHostName, &prepared.host_name, || identity::set_host_name(&prepared.host_name))?;
     let flags = libc::MS_NOSUID | libc::MS_NODEV;
     for (path, options) in &prepared.tmpfs {
         attempt(Step::HolderTmpfs, path, || mount::mount(c"tmpfs", path, c"tmpfs", flags, options))?;
@@ -79,21 +84,44 @@ fn set_up<'a>(prepared: &'a Prepared, channels: &Channels, status: &OwnedFd) -> 
         })?;
     }
     attach_workspace(prepared, channels)?;
+    // Every namespace is now the one in which the program will run, and every mount is in place. What follows
+    // takes no longer than the worker's part.
+    attempt(Step::HolderOpening, c"", || match file::write(opening.as_fd(), &[wire::READY]) {
+        // A worker that failed has said so, and one that was not made is missed by the launcher. There is no
+        // SIGPIPE for process 1 (`pid_namespaces(7)`).
+        Ok(_) | Err(Errno::EPIPE) => Ok(()),
+        Err(other) => Err(other),
+    })?;
+    limit_namespaces(prepared)?;
+    attempt(Step::HolderHostName, &prepared.host_name, || identity::set_host_name(&prepared.host_name))?;
     attempt(Step::HolderPrivileges, c"", || give_up(prepared))
 }
 
-/// Enters the groups whose `tasks` files are open. Writing `0` moves the one thread that writes it, which is
-/// all of this process. On cgroup v2 the clone has already placed it.
-pub(super) fn enter_cgroups(files: &[OwnedFd]) -> Result<(), Errno> {
-    for file in files {
-        file::write(file.as_fd(), b"0")?;
+/// Enters the groups whose `tasks` files come over a channel, and closes them. Writing `0` moves the one
+/// thread that writes it, which is all of this process. On cgroup v2 the clone has already placed it, and
+/// there is nothing to wait for.
+pub(super) fn enter_cgroups(channel: BorrowedFd<'_>, expected: usize) -> Result<(), Errno> {
+    if expected == 0 {
+        return Ok(());
     }
-    Ok(())
+    let (mut word, mut entered, mut refused) = ([0], 0, None);
+    let length = socket::receive_each(channel, &mut word, |tasks| {
+        match file::write(tasks.as_fd(), b"0") {
+            Ok(_) => entered += 1,
+            Err(errno) => refused = Some(errno),
+        }
+    })?;
+    match refused {
+        Some(errno) => Err(errno),
+        None if length == 0 => Err(Errno::ECONNRESET),
+        None if word != [wire::GROUPS] || entered != expected => Err(Errno::EBADMSG),
+        None => Ok(()),
+    }
 }
 
 /// Closes every descriptor except those to keep. Among them are lifelines of other sandboxes that the
 /// launcher held when it forked: a copy here would keep such a sandbox alive after its executor has died.
-fn close_others(mut keep: [i32; 4]) -> Result<(), Errno> {
+fn close_others(mut keep: [i32; 5]) -> Result<(), Errno> {
     keep.sort_unstable();
     let mut from = 0;
     for fd in keep {
@@ -148,8 +176,8 @@ fn give_up(prepared: &Prepared) -> Result<(), Errno> {
     identity::prctl(libc::PR_SET_DUMPABLE, 0).map(drop)
 }
 
-/// Reaps orphans inside until the lifeline ends. Nothing is ever written to the lifeline, so readable means
-/// that its other end is gone.
+/// Reaps orphans inside until the lifeline ends. Nothing is written to the lifeline once the holder is in its
+/// groups, so readable means that its other end is gone.
 fn wait_for_the_end(lifeline: BorrowedFd<'_>) -> ! {
     let Ok(children) = process::child_signals() else { process::exit_now(SETUP_FAILED) };
     let entry = |fd: i32| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };

@@ -8,6 +8,10 @@
 //!                          └─thread──clone3──► worker   joins the holder's namespaces, parks, becomes the program
 //! ```
 //!
+//! All of them work at the same time. The worker waits for the holder at one point: it enters the namespaces
+//! when everything is mounted. The executor has a sandbox once the launcher has heard from the holder and the
+//! executor from the worker that each has done its whole part.
+//!
 //! Holder and worker are children of the executor (`CLONE_PARENT`), so the executor waits for them itself and
 //! gets their usage directly. There are two threads, because a thread that has entered a holder's pid
 //! namespace cannot create another one (`clone3` gives EINVAL). A third thread makes network namespaces ahead
@@ -80,7 +84,8 @@ struct Channels {
     stderr: OwnedFd,
     control: OwnedFd,
     lifeline: OwnedFd,
-    cgroup_files: Vec<OwnedFd>,
+    /// How many groups to enter.
+    entered_groups: usize,
     cgroup_directory: Option<OwnedFd>,
     workspace: Option<OwnedFd>,
 }
@@ -94,12 +99,11 @@ impl Channels {
             stderr: fds.next()?,
             control: fds.next()?,
             lifeline: fds.next()?,
-            cgroup_files: fds.by_ref().take(usize::from(message.cgroup_files)).collect(),
+            entered_groups: usize::from(message.entered_groups),
             cgroup_directory: if message.cgroup_directory { Some(fds.next()?) } else { None },
             workspace: if message.workspace { Some(fds.next()?) } else { None },
         };
-        (channels.cgroup_files.len() == usize::from(message.cgroup_files) && fds.next().is_none())
-            .then_some(channels)
+        fds.next().is_none().then_some(channels)
     }
 }
 
@@ -115,6 +119,8 @@ struct Born {
 struct Order {
     holder: OwnedFd,
     channels: Channels,
+    /// Where the holder says that the namespaces may be entered.
+    opening: OwnedFd,
 }
 
 type Delivered = Result<(i32, OwnedFd), Fault>;
@@ -123,8 +129,8 @@ type Delivered = Result<(i32, OwnedFd), Fault>;
 fn serve(channel: BorrowedFd<'_>, prepared: Prepared) -> Result<(), Fault> {
     let broken = |errno| Fault { step: Step::BuildRequest, errno, about: String::new() };
     let prepared = Arc::new(prepared);
-    let (orders, inbox) = sync_channel::<Order>(0);
-    let (outbox, deliveries) = sync_channel::<Delivered>(0);
+    let (orders, inbox) = sync_channel::<Order>(1);
+    let (outbox, deliveries) = sync_channel::<Delivered>(1);
     let for_workers = Arc::clone(&prepared);
     std::thread::Builder::new()
         .spawn(move || make_workers(&for_workers, &inbox, &outbox))
@@ -158,6 +164,7 @@ fn build(
     (orders, deliveries): (&SyncSender<Order>, &Receiver<Delivered>),
 ) -> Result<(), Fault> {
     let (status, holders_end) = attempt(Step::HolderClone, c"", socket::pair)?;
+    let (opening, opened_by) = attempt(Step::HolderClone, c"", socket::pipe)?;
     let cloned = attempt(Step::HolderClone, c"", || {
         let directory = channels.cgroup_directory.as_ref().map(AsFd::as_fd);
         let owned = if removed!(prepared, NetworkOwner) { libc::CLONE_NEWNET } else { 0 };
@@ -169,29 +176,31 @@ fn build(
         })
     })?;
     let (pid, holder) = match cloned {
-        Cloned::Child => holder::hold(prepared, &channels, &holders_end),
+        Cloned::Child => holder::hold(prepared, &channels, &holders_end, &opened_by),
         Cloned::Parent { pid, pidfd } => (pid, pidfd),
     };
-    drop(holders_end);
+    drop((holders_end, opened_by));
     let again = holder.try_clone();
     born.holder = Some((pid, holder));
     attempt(Step::HolderMaps, c"", || write_maps(prepared, pid, request.worker_id))
         .map_err(|failure| earlier_failure(status.as_fd()).unwrap_or(failure.into()))?;
     // A holder that has already failed has sent the reason; that is read below.
     let _ = socket::send(status.as_fd(), &[wire::MAPS_WRITTEN]);
-    expect_ready(status.as_fd(), Step::HolderClone)?;
     let lost = |_| Fault { step: Step::WorkerNamespace, errno: Errno::EPIPE, about: String::new() };
     let holder = again.map_err(|_| Fault {
         step: Step::WorkerNamespace,
         errno: Errno::EMFILE,
         about: String::new(),
     })?;
-    orders.send(Order { holder, channels }).map_err(|_| lost(()))?;
-    born.worker = Some(deliveries.recv().map_err(|_| lost(()))??);
-    Ok(())
+    // The worker is made while the holder sets up.
+    orders.send(Order { holder, channels, opening }).map_err(|_| lost(()))?;
+    let delivered = deliveries.recv().map_err(|_| lost(()))?;
+    // There is no way into the namespaces of a holder that has failed.
+    born.worker = Some(delivered.map_err(|fault| earlier_failure(status.as_fd()).unwrap_or(fault))?);
+    expect_ready(status.as_fd(), Step::HolderClone)
 }
 
-/// The failure that a holder sent before it died, if that is why its maps cannot be written.
+/// The failure that a holder sent before it died, if that is why something cannot be done with it.
 fn earlier_failure(status: BorrowedFd<'_>) -> Option<Fault> {
     let mut message = [0; MAX_MESSAGE];
     let length = socket::receive_now(status, &mut message).ok()?;
@@ -249,7 +258,7 @@ fn make_worker(prepared: &Prepared, order: &Order, buffer: &mut RequestBuffer) -
         unsafe { process::clone(libc::CLONE_PARENT, directory) }
     })?;
     match cloned {
-        Cloned::Child => worker::park(prepared, &order.channels, &order.holder, buffer),
+        Cloned::Child => worker::park(prepared, order, buffer),
         Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),
     }
 }

@@ -6,14 +6,14 @@
 //!
 //! It runs on a copy of the launcher's memory and never returns: no allocation, no lock, no destructor.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use crate::call::{Errno, file, identity, landlock, process};
 use crate::profile::Rlimits;
 use crate::step::{Failure, Step, attempt};
 use crate::wire::{self, MAX_MESSAGE, RequestBuffer};
 
-use super::Channels;
+use super::{Channels, Order};
 use super::holder::enter_cgroups;
 use super::prepared::{INSIDE_ID, Prepared};
 use super::rules;
@@ -42,14 +42,9 @@ const JOINED: libc::c_int = libc::CLONE_NEWUSER
     | libc::CLONE_NEWCGROUP;
 
 /// Parks and, when a request comes, becomes the program.
-pub(super) fn park(
-    prepared: &Prepared,
-    channels: &Channels,
-    holder: &OwnedFd,
-    buffer: &mut RequestBuffer,
-) -> ! {
-    let mut control = channels.control.as_fd();
-    let failure = match confine(prepared, channels, holder, &mut control) {
+pub(super) fn park(prepared: &Prepared, order: &Order, buffer: &mut RequestBuffer) -> ! {
+    let mut control = order.channels.control.as_fd();
+    let failure = match confine(prepared, order, &mut control) {
         Err(failure) => failure,
         Ok(()) => become_program(prepared, control, buffer),
     };
@@ -63,23 +58,28 @@ pub(super) fn park(
 
 fn confine<'a>(
     prepared: &'a Prepared,
-    channels: &Channels,
-    holder: &OwnedFd,
+    order: &Order,
     control: &mut BorrowedFd<'_>,
 ) -> Result<(), Failure<'a>> {
-    attempt(Step::WorkerCgroup, c"", || enter_cgroups(&channels.cgroup_files))?;
-    attempt(Step::WorkerJoin, c"", || {
-        process::join(holder.as_fd(), JOINED & !super::shared(&prepared.profile))
-    })?;
-    attempt(Step::WorkerDescriptors, c"", || {
-        arrange(channels, control)?;
-        if removed!(prepared, Descriptors) { Ok(()) } else { file::close_from(CONTROL + 1) }
-    })?;
+    let entered_groups = order.channels.entered_groups;
+    attempt(Step::WorkerCgroup, c"", || enter_cgroups(*control, entered_groups))?;
     attempt(Step::WorkerSession, c"", || {
         identity::set_name(c"bailiwick-work")?;
         process::unblock_all_signals()?;
         file::set_creation_mask(0o022);
         identity::new_session()
+    })?;
+    attempt(Step::WorkerJoin, c"", || {
+        // Before that the holder is not yet in the cgroup namespace in which the program must be.
+        let mut word = [0];
+        if file::read_retrying(order.opening.as_fd(), &mut word)? != 1 {
+            return Err(Errno::ECONNRESET);
+        }
+        process::join(order.holder.as_fd(), JOINED & !super::shared(&prepared.profile))
+    })?;
+    attempt(Step::WorkerDescriptors, c"", || {
+        arrange(&order.channels, control)?;
+        if removed!(prepared, Descriptors) { Ok(()) } else { file::close_from(CONTROL + 1) }
     })?;
     let directory = prepared.working_directory.as_c_str();
     attempt(Step::WorkerDirectory, directory, || file::change_directory(directory))?;

@@ -12,7 +12,7 @@
 mod running;
 mod taken;
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -130,23 +130,21 @@ impl Launcher {
             return Err(SandboxError::WorkspacePlace);
         }
         let group = match &self.host.cgroups {
-            Some(root) => Some(root.create(&self.profile.cgroup)?),
+            Some(root) => Some(root.begin()?),
             None => None,
         };
         let lent = build.workspace.map(Workspace::lend).transpose()?;
         let (ours, theirs) = channels()?;
-        let files = group.as_ref().map(Group::process_files).transpose()?.unwrap_or_default();
         let directory = group.as_ref().map(Group::clone_directory).transpose()?.flatten();
         let message = BuildMessage {
             worker_id: build.identity.inner(),
-            cgroup_files: u8::try_from(files.len()).unwrap_or(u8::MAX),
+            entered_groups: u8::try_from(group.as_ref().map_or(0, Group::entered)).unwrap_or(u8::MAX),
             cgroup_directory: directory.is_some(),
             workspace: lent.is_some(),
         };
-        let passed: Vec<_> =
-            theirs.iter().chain(&files).chain(&directory).chain(&lent).map(AsFd::as_fd).collect();
+        let passed: Vec<_> = theirs.iter().chain(&directory).chain(&lent).map(AsFd::as_fd).collect();
         let mut remains = Remains::new(ours.lifeline, group, Arc::clone(&build.identity));
-        let answer = self.ask(message, &passed, &mut remains);
+        let answer = self.ask(message, &passed, &mut remains, ours.control.as_fd());
         drop(theirs);
         match answer {
             Ok(()) => {}
@@ -182,15 +180,17 @@ impl Launcher {
     fn ask(
         &self,
         message: BuildMessage,
-        passed: &[std::os::fd::BorrowedFd<'_>],
+        passed: &[BorrowedFd<'_>],
         remains: &mut Remains,
+        control: BorrowedFd<'_>,
     ) -> Result<(), Unbuilt> {
         let mut outpost = self.outpost.lock().unwrap_or_else(PoisonError::into_inner);
         if outpost.has_ended() {
             let anew = Outpost::start(&self.host, Role::Launcher, Some(&self.profile));
             *outpost = anew.map_err(Unbuilt::Refused)?;
         }
-        exchange(&mut outpost, message, passed, remains).map_err(|fault| {
+        let meanwhile = |remains: &mut Remains| remains.complete_group(&self.profile.cgroup, control);
+        exchange(&mut outpost, message, passed, remains, meanwhile).map_err(|fault| {
             // A launcher reports a reply that it cannot send before it ends; one that is killed reports
             // nothing.
             let ending = fault.step == Step::BuildReply || fault.errno == Errno::ECONNRESET;
@@ -211,19 +211,26 @@ enum Unbuilt {
     Lost(Fault),
 }
 
-/// Sends a request and receives the answer.
+/// Sends a request, does our part while the launcher does its own, and receives the answer.
 fn exchange(
     outpost: &mut Outpost,
     message: BuildMessage,
-    passed: &[std::os::fd::BorrowedFd<'_>],
+    passed: &[BorrowedFd<'_>],
     remains: &mut Remains,
+    meanwhile: impl FnOnce(&mut Remains) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
     attempt(Step::BuildRequest, c"", || socket::send_with(outpost.channel(), &message.bytes(), passed))?;
+    let done = meanwhile(remains);
+    if done.is_err() {
+        // The holder, which may be waiting for our part, then fails.
+        remains.let_go();
+    }
     let mut reply = [0; MAX_MESSAGE];
     let (length, fds) = outpost.receive(&mut reply, Step::BuildRequest)?;
     let mut fds = fds.into_iter();
     remains.holder = fds.next();
     remains.worker = fds.next();
+    done?;
     match reply.get(..length) {
         Some([wire::BUILT, ..]) => Ok(()),
         other => Err(wire::parse_failure(other.unwrap_or_default(), Step::BuildRequest)),
@@ -250,7 +257,7 @@ fn channels() -> Result<(Ours, [OwnedFd; 5]), Fault> {
             file::set_nonblocking(ours.as_fd())?;
         }
         let (control, their_control) = socket::pair()?;
-        let (their_lifeline, lifeline) = socket::pipe()?;
+        let (their_lifeline, lifeline) = socket::pair()?;
         let theirs = [their_stdin, their_stdout, their_stderr, their_control, their_lifeline];
         Ok((Ours { stdin, stdout, stderr, control, lifeline }, theirs))
     });

@@ -11,7 +11,8 @@ use crate::cgroup::{CgroupError, Facts, Group};
 use crate::host::Identity;
 use crate::launcher::NOT_EXECUTED;
 use crate::outcome::{Cause, Exit, Outcome, Source, Spent, Usage, classify};
-use crate::step::Step;
+use crate::profile::CgroupLimits;
+use crate::step::{Fault, Step, attempt};
 use crate::wire::{self, MAX_MESSAGE};
 
 use super::{Parked, Taken, end};
@@ -202,6 +203,22 @@ impl Remains {
     /// Whether anything but the holder may be left inside, now that the worker was reaped.
     fn may_run(&self) -> bool {
         self.group.as_ref().and_then(Group::processes).is_none_or(|processes| processes > 1)
+    }
+
+    /// Makes what is missing of the group, and lets holder and worker enter it.
+    pub(super) fn complete_group(
+        &mut self,
+        limits: &CgroupLimits,
+        control: BorrowedFd<'_>,
+    ) -> Result<(), Fault> {
+        let Some(group) = &mut self.group else { return Ok(()) };
+        group.complete(limits)?;
+        let files = group.process_files()?;
+        let passed: Vec<_> = files.iter().map(AsFd::as_fd).collect();
+        let channels = self.lifeline.iter().map(AsFd::as_fd).chain([control]).filter(|_| !passed.is_empty());
+        Ok(attempt(Step::CgroupPlaces, c"", || {
+            channels.into_iter().try_for_each(|channel| socket::send_with(channel, &[wire::GROUPS], &passed))
+        })?)
     }
 
     fn kill(&self) {

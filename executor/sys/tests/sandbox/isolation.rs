@@ -41,6 +41,17 @@ fn a_program_has_no_privilege() {
 }
 
 #[test]
+fn a_program_is_at_the_top_of_every_hierarchy_that_it_sees() {
+    // The worker must be in its groups, and the holder in theirs, before the cgroup namespace is made and
+    // entered.
+    let groups = run(&profile(), &program("/bin/cat", &["/proc/self/cgroup", "/proc/1/cgroup"]));
+    assert!(groups.ok().lines().count() >= 2);
+    for line in groups.ok().lines() {
+        assert!(line.ends_with(":/"), "{line}");
+    }
+}
+
+#[test]
 fn every_namespace_is_its_own() {
     let host = host();
     let launcher = Launcher::spawn(&host, &profile()).unwrap();
