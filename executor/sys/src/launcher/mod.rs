@@ -152,6 +152,7 @@ fn serve(channel: BorrowedFd<'_>, prepared: Prepared) -> Result<(), Fault> {
                 build((&prepared, &networks), request, channels, &mut born, (&orders, &deliveries))
             });
         attempt(Step::BuildReply, c"", || reply(channel, outcome, &born))?;
+        networks.replace_taken();
     }
 }
 
