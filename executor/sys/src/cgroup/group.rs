@@ -150,6 +150,15 @@ impl Group {
         self.meters.as_ref().map(|meters| meters.facts()).unwrap_or_default()
     }
 
+    /// Kills everything inside at once, by `cgroup.kill`.
+    ///
+    /// # Errors
+    /// Where there is none (v1 alone, or before Linux 5.14).
+    pub(crate) fn kill(&self) -> Result<(), Errno> {
+        let unified = self.layout.unified().ok_or(Errno::ENOENT)?;
+        file::put(unified.at(), &unified.file("cgroup.kill"), b"1")
+    }
+
     /// Kills whatever is still inside and removes the group.
     ///
     /// # Errors

@@ -96,7 +96,7 @@ impl Running {
     /// that ended by itself.
     pub fn kill(&self, cause: Cause) {
         let _ = self.cause.compare_exchange(0, cause as u8, Ordering::SeqCst, Ordering::SeqCst);
-        self.remains.kill();
+        self.remains.kill_all();
     }
 
     /// Collects how the program ended; blocks until it has. Everything that it left running inside is killed
@@ -219,6 +219,14 @@ impl Remains {
         Ok(attempt(Step::CgroupPlaces, c"", || {
             channels.into_iter().try_for_each(|channel| socket::send_with(channel, &[wire::GROUPS], &passed))
         })?)
+    }
+
+    /// Kills everything at once: every process then ends on its own, and none waits for its turn in the end
+    /// of the holder, which would do the same.
+    fn kill_all(&self) {
+        if !self.group.as_ref().is_some_and(|group| group.kill().is_ok()) {
+            self.kill();
+        }
     }
 
     fn kill(&self) {
