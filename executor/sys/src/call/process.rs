@@ -25,6 +25,11 @@ struct CloneArguments {
     cgroup: u64,
 }
 
+/// Bytes from which on a block of the allocator has pages of its own: the tables of a request are that large,
+/// and few other things are.
+#[cfg(target_env = "gnu")]
+const LARGE_BLOCK: libc::c_int = 32 << 10;
+
 /// `CLONE_INTO_CGROUP` and `CLONE_CLEAR_SIGHAND` are wider than the constants of libc's type.
 const INTO_CGROUP: u64 = 0x2_0000_0000;
 const CLEAR_SIGHAND: u64 = 0x1_0000_0000;
@@ -193,6 +198,19 @@ pub(crate) fn child_signals() -> Result<OwnedFd, Errno> {
     let fd =
         checked_int(unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) })?;
     Ok(owned(fd))
+}
+
+/// Keeps what the allocator of this process takes close together and untouched (`mallopt(3)`): one heap for
+/// all threads, and large blocks in pages of their own, which the kernel has cleared. Every clone copies the
+/// tables of touched pages, and a worker takes its copy down when it becomes the program. Nothing depends on
+/// it, so a refusal is ignored.
+pub(crate) fn keep_memory_compact() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes integers. It is called while the process has one thread, as the manual requires.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE_BLOCK);
+    }
 }
 
 /// Unblocks every signal.

@@ -145,6 +145,7 @@ fn launcher(channel: &OwnedFd) -> Result<(), Fault> {
     // Rust's runtime has made this process ignore SIGPIPE, and an ignored signal stays ignored through
     // `clone3` and `execve`.
     process::default_all_signals();
+    process::keep_memory_compact();
     attempt(Step::ProcessIdentity, NAME, || identity::set_name(NAME))?;
     let boot = receive_boot(channel.as_fd())?;
     let (host_proc, limits) = attempt(Step::ProcessProfile, c"/proc", || {
