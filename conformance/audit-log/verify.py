@@ -1,46 +1,65 @@
 #!/usr/bin/env python3
 """Verifies audit logs. Written from docs/formats/audit-log.md alone; needs only Python's standard library.
-usage: verify.py [--log-key KEY] [--log ID] [--pinned NOTE_FILE]... DIR...
 Prints a line for each DIR: `intact RECORDS`, `incomplete RECORDS` or `tampered RECORD`. Exits with the worst verdict: 0, 6, 4."""
-import base64, ed25519, hashlib, json, os, re, sys, zlib
+import argparse, base64, functools, hashlib, json, os, re, sys, zlib
 KINDS = "genesis session intent result decision approval admission connection key checkpoint recovered redaction admin seal".split()
 OWN = {**{kind: kind for kind in ("genesis", "key", "recovered", "seal")}, "intent": "result", **dict.fromkeys(("open", "peaks", "note"), "checkpoint")}
 HELD = ("arguments", "facts", "reason", "result")
 TYPES = {**dict.fromkeys("session call tool policyDigest effect note seal".split(), str), **dict.fromkeys(("time", "intent"), int),
          **dict.fromkeys("subject stateDelta rules approval sandbox outcome usage".split(), object),
          **dict.fromkeys(("open", "peaks"), list), **dict.fromkeys("genesis key recovered continues".split(), dict)}
-class Damage(Exception): pass
 def must(holds):
-    if not holds: raise Damage
+    if not holds: raise ValueError
+def tried(work, *given):
+    """What it returns, or None if what it reads is not as it must be."""
+    try: return work(*given)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError): return None
 def sha(*parts): return hashlib.sha256(b"".join(parts)).digest()
 def big(number): return number.to_bytes(8, "big")
+def little(raw): return int.from_bytes(raw, "little")
+Q, L, D = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493, -121665 * pow(121666, -1, 2**255 - 19)  # Ed25519 (RFC 8032, 5.1)
+def add(p, q):
+    a, b, c, d = (p[1] - p[0]) * (q[1] - q[0]), (p[1] + p[0]) * (q[1] + q[0]), 2 * p[3] * q[3] * D, 2 * p[2] * q[2]
+    return (b - a) * (d - c) % Q, (d + c) * (b + a) % Q, (d - c) * (d + c) % Q, (b - a) * (b + a) % Q
+def times(n, p):
+    out = (0, 1, 1, 0)
+    for bit in f"{n:b}": out = add(add(out, out), p) if bit == "1" else add(out, out)
+    return out
+def point(y, sign):
+    square = (y * y - 1) * pow(D * y * y + 1, -1, Q) % Q
+    near = pow(square, (Q + 3) // 8, Q)
+    roots = [root * near % Q for root in (1, -1, pow(2, (Q - 1) // 4, Q), -pow(2, (Q - 1) // 4, Q))]
+    x = [x for x in roots if 0 < x and x * x % Q == square and x % 2 == sign and y < Q][0]
+    return x, y, 1, x * y % Q
+@functools.cache
+def signs(key, message, signature):
+    """Whether S times the base point, less k times the key, is R."""
+    s, k, y = little(signature[32:]), little(hashlib.sha512(signature[:32] + key + message).digest()), little(key)
+    x, y, z, _ = add(times(s, point(4 * pow(5, -1, Q) % Q, 0)), times(k, point(y % 2**255, 1 - (y >> 255))))
+    x, y = x * pow(z, -1, Q) % Q, y * pow(z, -1, Q) % Q
+    return len(signature) == 64 and s < L and little(signature[:32]) == y + (x % 2 << 255)
 def is_hash(text): return isinstance(text, str) and re.fullmatch("[0-9a-f]{64}", text)
-def whole(line):
-    found = re.search(rb',"sum":"([0-9a-f]{8})"}\Z', line)
-    return found and int(found[1], 16) == zlib.crc32(line[:found.start()])
+def whole(line): return line[-18:] == b',"sum":"%08x"}' % zlib.crc32(line[:-18])
 def unique(pairs): must(len(dict(pairs)) == len(pairs)); return dict(pairs)
 def parse(line):
-    try: r = json.loads(line.decode(), object_pairs_hook=unique)
-    except (ValueError, RecursionError): raise Damage
-    must(isinstance(r, dict) and list(r)[:4] == ["seq", "group", "prev", "kind"] and list(r)[-1] == "sum" and r["kind"] in KINDS)
+    r = json.loads(line.decode(), object_pairs_hook=unique)
+    must(whole(line) and list(r)[:4] == ["seq", "group", "prev", "kind"] and list(r)[-1] == "sum" and r["kind"] in KINDS)
     for name, value in list(r.items())[4:-1]:
         if name not in HELD: must(name in TYPES and isinstance(value, TYPES[name]))
         else: must(value == "dropped" or len(value) == 1 and ("plain" in value or is_hash(value.get("commitment", value.get("blob")))))
     must(is_hash(r["prev"]) and all((name in r) == (r["kind"] == kind) for name, kind in OWN.items()))
     return r
 def opening(line):
-    try: o = json.loads(line)
-    except ValueError: return None
-    return o if isinstance(o, dict) and set(o) == {"seq", "field", "salt", "text"} and is_hash(o["salt"]) else None
+    o = json.loads(line)
+    return o if set(o) == {"seq", "field", "salt", "text"} and is_hash(o["salt"]) else None
 def is_tail(data, lost):
     """Whether something stands there; raises if no crash leaves it."""
     data, count = data.rstrip(b"\0"), 0
     for line in data.split(b"\n"):
         begins = [0] + [found.start() for found in re.finditer(rb'\{"seq":', line)][:-5:-1]
-        line = next((line[at:] for at in begins if whole(line[at:])), None)
-        try: group = parse(line)["group"] if line else None
-        except Damage: group = None
-        count, lost = count + (line is not None), group if lost is None else lost
+        line = next((line[at:] for at in begins if whole(line[at:])), b"")
+        group = (tried(parse, line) or {}).get("group")
+        count, lost = count + (line != b""), group if lost is None else lost
         must(len(data) <= 1 << 20 and count <= 256 and (group is None or group <= lost))
     return len(data) > 0
 class Log:
@@ -50,30 +69,25 @@ class Log:
         path = f"{self.dir}/{folder}/{name}"
         if os.path.isfile(path) and not os.path.islink(path): return open(path, "rb").read()
         must(folder != "segments"); return b""
-    def root(self):
-        out = self.peaks[-1][1] if self.peaks else sha()
-        for _, peak in self.peaks[-2::-1]: out = sha(b"\1", peak, out)
-        return out
-    def first(self, data):
-        line = data[:max(data.find(b"\n", 0, 65536), 0)]
-        try: r = parse(line) if whole(line) else {}
-        except Damage: r = {}
-        return r if "continues" in r or r.get("kind") == "genesis" else None
+    def head(self, size):
+        root = self.peaks[-1][1] if self.peaks else sha()
+        for _, peak in self.peaks[-2::-1]: root = sha(b"\1", peak, root)
+        return f"{self.origin}\n{size}\n{base64.b64encode(root).decode()}\n"
     def run(self):
-        names = [name for name in os.listdir(f"{self.dir}/segments") if re.fullmatch(r"[0-9]{8}\.jsonl", name)]
-        data = {int(name[:8]): self.read("segments", name) for name in names}
-        first = {number: self.first(bytes) for number, bytes in data.items()}
-        top = at = max((number for number in data if first[number]), default=0)
+        data = {int(name[:8]): self.read("segments", name) for name in os.listdir(f"{self.dir}/segments") if re.fullmatch(r"\d{8}\.jsonl", name, re.A)}
+        begins = {number: tried(parse, bytes[:max(bytes.find(b"\n", 0, 65536), 0)]) for number, bytes in data.items()}
+        first = {number: r for number, r in begins.items() if r and ("continues" in r or "genesis" in r)}
+        top = at = max(first, default=0)
         end, course = None, []
         while at:
-            course, r = [(at, end)] + course, first[at]
+            course, r = [(at, end)] + course, first.get(at)
             self.seq = r["seq"] if r else 0; must(r)
             at, end = r.get("continues", {}).get("segment", 0), r.get("continues", {}).get("offset")
             must(at < course[0][0] and (at == 0 or at in data))
         self.seq, unfinished = 0, False
         for number, end in course:
             bytes, at = data[number], 0
-            self.openings = list(filter(None, map(opening, self.read("disclosures", f"{number:08}.jsonl").split(b"\n"))))
+            self.openings = [o for line in self.read("disclosures", f"{number:08}.jsonl").split(b"\n") if (o := tried(opening, line))]
             while at < (len(bytes) if end is None else end):
                 stop = bytes.find(b"\n", at, at + 65536 if end is None else min(at + 65536, end))
                 if stop < 0 or not whole(bytes[at:stop]): must(end is None); break
@@ -81,7 +95,7 @@ class Log:
             unfinished |= is_tail(bytes[at:], self.seq) and end is None
         for number in sorted(set(data) - {number for number, _ in course}):
             unfinished |= is_tail(data[number], self.seq if number > top else None) and number > top
-        must(all(size <= self.seq for size, _, _ in self.known["pins"]))
+        must(all(int(note.split("\n")[1]) <= self.seq for note in self.known["notes"]))
         return self.end == "sealed" and not unfinished and not self.open and any(self.known.values())
     def line(self, line, at):
         r = parse(line)
@@ -89,13 +103,14 @@ class Log:
         must(seq == self.seq and r["prev"] == self.chain.hex() and (group == seq or group == self.group and seq - group < 256))
         must((self.end is None or self.end == "seal" and kind == "checkpoint") and (kind == "genesis") == (seq == 0))
         getattr(self, f"on_{kind}", lambda *_: None)(r, line, leaf)
-        must(("continues" in r) == (at == 0 and seq > 0) and r.get("continues", {}).get("hash", r["prev"]) == r["prev"])
-        self.chain, self.group = sha(b"bailiwick/chain/v1\n", self.chain, leaf), group
+        closed = [r["intent"]] if kind == "result" else r.get("recovered", {}).get("lost", [])
+        must(set(closed) <= set(self.open) and closed == sorted(set(closed)))
+        self.open = [intent for intent in self.open if intent not in closed] + [seq] * (kind == "intent")
+        must(len(self.open) <= 512 and ("continues" in r) == (at == 0 and seq > 0) and r.get("continues", {}).get("hash", r["prev"]) == r["prev"])
+        self.end, self.chain, self.group = "sealed" if self.end else {"seal": "seal"}.get(kind), sha(b"bailiwick/chain/v1\n", self.chain, leaf), group
         while self.peaks and self.peaks[-1][0] == size: leaf, size = sha(b"\1", self.peaks.pop()[1], leaf), 2 * size
         self.peaks.append((size, leaf))
-        for _, root, note in [pin for pin in self.known["pins"] if pin[0] == seq + 1]:
-            must(note.startswith(f"{self.origin}\n") and root == self.root())
-            self.check(note)
+        for note in [note for note in self.known["notes"] if note.split("\n")[1] == str(seq + 1)]: self.check(note, self.head(seq + 1))
         for field, held in [(field, r[field]) for field in HELD if isinstance(r.get(field), dict) and "plain" not in r[field]]:
             if "blob" in held: must(sha(self.read("blobs", held["blob"])).hex() == held["blob"]); continue
             while self.openings and self.openings[0]["seq"] < seq: self.openings.pop(0)
@@ -103,48 +118,33 @@ class Log:
             salt, text = self.openings[0]["salt"], self.openings.pop(0)["text"].encode()
             must(sha(b"bailiwick/field/v1\n", bytes.fromhex(salt), big(len(text)), text).hex() == held["commitment"])
         self.seq = seq + 1
-    def check(self, note):
+    def check(self, note, head):
         text, lines = note.rsplit("\n\n", 1)
-        signatures = [base64.b64decode(line.split(" ")[2]) for line in lines.splitlines() if line.startswith(f"\u2014 {self.origin} ")]
-        signatures = [raw[4:] for raw in signatures if raw[:4] == sha(self.origin.encode(), b"\n\1", self.key)[:4]]
-        must(signatures and ed25519.verify(self.key, f"{text}\n".encode(), signatures[0]))
+        raw = [base64.b64decode(line.split(" ")[2]) for line in lines.splitlines() if line.startswith(f"\u2014 {self.origin} ")]
+        signatures = [raw[4:] for raw in raw if raw[:4] == sha(self.origin.encode(), b"\n\1", self.key)[:4]]
+        must(note.startswith(head) and signs(self.key, f"{text}\n".encode(), signatures[0]))
     def on_genesis(self, r, line, leaf):
         g, self.log, self.epoch = r["genesis"], leaf, 1
         self.key, self.origin = bytes.fromhex(g["public"]), g.get("origin", f"bailiwick.dev/log/{leaf.hex()}")
-        must(g["format"] == "bailiwick.dev/audit/v1" and self.known["key"] in (None, self.key) and self.known["log"] in (None, leaf))
+        must(g["format"] == "bailiwick.dev/audit/v1" and {self.key} >= set(self.known["keys"]) and {leaf} >= set(self.known["logs"]))
     def on_checkpoint(self, r, line, leaf):
-        text = f"{self.origin}\n{self.seq}\n{base64.b64encode(self.root()).decode()}\n\n\u2014 {self.origin} "
-        must(r["group"] == self.seq and r["note"].startswith(text) and r["note"].count("\n") == 5)
+        self.check(r["note"], f"{self.head(self.seq)}\n\u2014 {self.origin} ")
         again = {name: r[name] for name in ("seq", "group", "prev", "kind", "continues") if name in r}
         again.update(open=self.open, peaks=[peak.hex() for _, peak in self.peaks], note=r["note"], sum=r["sum"])
-        must(json.dumps(again, separators=(",", ":"), ensure_ascii=False).encode() == line)
-        self.check(r["note"])
-        self.end = self.end and "sealed"
+        must(r["group"] == self.seq and json.dumps(again, separators=(",", ":"), ensure_ascii=False).encode() == line and r["note"].count("\n") == 5)
     def on_key(self, r, line, leaf):
         k, public, self.epoch = r["key"], bytes.fromhex(r["key"]["public"]), self.epoch + 1
-        must(k["epoch"] == self.epoch and k["previous"] == self.key.hex())
         message = b"bailiwick/key/v1\n" + self.log + big(self.seq) + self.chain + big(self.epoch) + public
-        must(ed25519.verify(self.key, message, base64.b64decode(k["signature"])))
+        must(k["epoch"] == self.epoch and k["previous"] == self.key.hex() and signs(self.key, message, base64.b64decode(k["signature"])))
         self.key = public
-    def on_intent(self, r, line, leaf): self.open = self.open + [r["seq"]]; must(len(self.open) <= 512)
-    def on_result(self, r, line, leaf): self.close([r["intent"]])
-    def on_recovered(self, r, line, leaf): self.close(r["recovered"].get("lost", []))
-    def on_seal(self, r, line, leaf): self.end = "seal"
-    def close(self, intents):
-        must(set(intents) <= set(self.open) and intents == sorted(set(intents)))
-        self.open = [intent for intent in self.open if intent not in intents]
-def main(words):
-    known, worst = {"key": None, "log": None, "pins": []}, 0
-    while words and words[0].startswith("--"):
-        option, value, words = words[0], words[1], words[2:]
-        if option == "--log-key": known["key"] = base64.b64decode(value.split("+", 2)[2])[1:]
-        if option == "--log": known["log"] = bytes.fromhex(value)
-        note = open(value, encoding="utf-8", newline="").read() if option == "--pinned" else ""
-        if note: known["pins"].append((int(note.split("\n")[1]), base64.b64decode(note.split("\n")[2]), note))
-    for log in [Log(dir, known) for dir in words]:
-        try: verdict, code = ("intact", 0) if log.run() else ("incomplete", 6)
-        except (Damage, LookupError, TypeError, ValueError, AttributeError): verdict, code = "tampered", 4
-        print(verdict, log.seq)
-        worst = max(code, worst, key=(0, 6, 4).index)
-    return worst
-if __name__ == "__main__": sys.exit(main(sys.argv[1:]))
+def main():
+    words = argparse.ArgumentParser(description=__doc__)
+    for option in ("--log-key", "--log", "--pinned"): words.add_argument(option, action="append", default=[])
+    words.add_argument("dirs", metavar="DIR", nargs="+")
+    given = words.parse_args()
+    known = {"keys": [base64.b64decode(key.split("+", 2)[2])[1:] for key in given.log_key], "logs": list(map(bytes.fromhex, given.log)),
+             "notes": [open(note, encoding="utf-8", newline="").read() for note in given.pinned]}
+    verdicts = {log: tried(log.run) for log in [Log(dir, known) for dir in given.dirs]}
+    for log, holds in verdicts.items(): print({True: "intact", False: "incomplete", None: "tampered"}[holds], log.seq)
+    return 4 if None in verdicts.values() else 6 if False in verdicts.values() else 0
+if __name__ == "__main__": sys.exit(main())
