@@ -10,7 +10,7 @@ use bailiwick_sys::step::Step;
 use bailiwick_sys::{Host, Ids, Launcher, SandboxError};
 
 use crate::ground::{launcher_program, ordinary, profile, root_or_skipped};
-use crate::{Arena, Bare, Out, payload, run_bare};
+use crate::{Arena, Bare, Out, alone, payload, run_bare};
 
 /// Number, name, body, where it runs bare, and the answers that may stop it.
 type Case = (u8, &'static str, &'static str, Bare, &'static [&'static str]);
@@ -154,6 +154,7 @@ fn a_replaced_device_is_refused() {
     if !root_or_skipped("only root can replace a device") {
         return;
     }
+    let _alone = alone();
     let tests = std::env::current_exe().unwrap();
     let run = |replace: &str| {
         let output = Command::new("unshare")
@@ -186,6 +187,7 @@ fn an_ordinary_user_is_attacked_too() {
     if !root_or_skipped("an ordinary user runs the attacks itself") {
         return;
     }
+    let _alone = alone();
     let output =
         ordinary::run(&["each_attack_succeeds_bare_is_stopped_by_its_layer_and_succeeds_without_it"]);
     let text = String::from_utf8_lossy(&output.stdout);

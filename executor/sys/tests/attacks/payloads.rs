@@ -35,6 +35,7 @@ pub(crate) fn all(surroundings: &Surroundings) -> Vec<Attack> {
     attacks.extend(terminals(surroundings));
     attacks.extend(out_of_sight(surroundings));
     attacks.extend(leaked());
+    attacks.extend(running_programs(surroundings));
     attacks.extend(gains(surroundings));
     attacks.extend(limits());
     attacks.extend(bombs());
@@ -256,6 +257,35 @@ fn leaked() -> Vec<Attack> {
             ["stopped EBADF", "stopped EACCES"],
             &[Out::Landlock, closed],
         )),
+    ]
+}
+
+/// A running program cannot be written, but what it holds open of itself can be when it has ended
+/// (CVE-2019-5736). Here it is a shell that everybody may write: it opens itself, and becomes the program that
+/// overwrites it, and puts back what was there.
+fn running_programs(surroundings: &Surroundings) -> Vec<Attack> {
+    let overwrite = payload(
+        "held = os.pread(3, 4, 0)\nif held != b'\\x7fELF': raise OSError(8, 'no program')\n\
+         f = os.open('/proc/self/fd/3', os.O_WRONLY)\nos.pwrite(f, b'evil', 0)\nwritten = os.pread(3, 4, 0)\n\
+         os.pwrite(f, held, 0)\nif written != b'evil': raise OSError(5, 'not written')",
+    );
+    let overwriter = "exec 3</proc/self/exe; exec /usr/bin/python3 -I -S -c \"$1\"";
+    let code = format!(
+        "import os\nshell = {}\nos.execv(shell, [shell, '-c', {overwriter:?}, shell, {overwrite:?}])",
+        in_the_open(surroundings, "shell")
+    );
+    let by_mount = [Out::Layer(ReadOnly), Out::Landlock];
+    let by_landlock = [Out::Landlock, Out::Layer(ReadOnly)];
+    let attack = |name, stopped, layers: &[Out]| {
+        on_host(Attack { code: code.clone(), ..attack(22, name, "", stopped, layers) })
+    };
+    vec![
+        attack("overwrite the running program", ["stopped EROFS"; 2], &by_mount),
+        attack(
+            "overwrite it where its mount can be written",
+            ["stopped EROFS", "stopped EACCES"],
+            &by_landlock,
+        ),
     ]
 }
 

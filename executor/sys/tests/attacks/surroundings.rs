@@ -76,6 +76,9 @@ impl Surroundings {
         let leaked = File::open(hidden.path()).unwrap();
         // SAFETY: sets a flag of a descriptor that is open; no memory is touched.
         assert_eq!(unsafe { libc::fcntl(leaked.as_raw_fd(), libc::F_SETFD, 0) }, 0);
+        let shell = open.join("shell");
+        fs::copy("/bin/sh", &shell).unwrap();
+        anybody(&shell, 0o777);
         if is_root() {
             set_user_id_program(open);
         }

@@ -5,10 +5,8 @@
 #[path = "../ground/mod.rs"]
 mod ground;
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use bailiwick_sys::drain::complete;
 use bailiwick_sys::keeper::{Keeper, Workspace, WorkspaceError};
@@ -18,7 +16,9 @@ use bailiwick_sys::step::injection::fail_at;
 use bailiwick_sys::step::{Fault, Step};
 use bailiwick_sys::{Build, CgroupRoot, Host, Identity, Ids, Launcher, Request, SandboxError};
 
-use ground::{ample, is_root, launcher_program, profile, root_name, run_in, shell};
+use ground::{
+    ample, descendants, descendants_in_the_end, is_root, launcher_program, profile, root_name, run_in, shell,
+};
 
 /// The target leaves its mark in the workspace if it runs.
 const TARGET: &str = "echo ran > mark";
@@ -105,21 +105,6 @@ impl Witness {
     }
 }
 
-/// Processes whose parent is this one.
-fn children() -> BTreeSet<i32> {
-    let own = std::process::id().to_string();
-    let mut found = BTreeSet::new();
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let Ok(pid) = entry.file_name().to_string_lossy().parse() else { continue };
-        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        let mut rest = stat.rsplit(") ").next().unwrap_or_default().split(' ').skip(1);
-        if rest.next() == Some(own.as_str()) {
-            found.insert(pid);
-        }
-    }
-    found
-}
-
 fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
@@ -131,7 +116,8 @@ fn a_failure_at_any_step_runs_nothing_and_leaves_nothing() {
     run_in(witness.launcher.build(&witness.build()).unwrap(), &target()).ok();
     assert!(witness.mark(), "the target leaves its mark when it runs");
     assert!(!witness.mark());
-    let (before, open) = (children(), descriptors());
+    let own = std::process::id();
+    let (before, open) = (descendants(own), descriptors());
     let cgroup_only = [Step::CgroupCreate, Step::CgroupLimits, Step::CgroupPlaces];
     let mut tried = 0;
     for step in Step::ALL.iter().copied().filter(|step| is_root() || !cgroup_only.contains(step)) {
@@ -146,11 +132,7 @@ fn a_failure_at_any_step_runs_nothing_and_leaves_nothing() {
             assert!(fault.to_string().contains(step.name()), "{fault}");
         }
         assert!(!witness.mark(), "the target ran although `{step}` failed");
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while children() != before && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        assert_eq!(children(), before, "processes are left after `{step}`");
+        assert_eq!(descendants_in_the_end(own, &before), before, "processes are left after `{step}`");
         assert_eq!(witness.groups(), 0, "groups are left after `{step}`");
         assert_eq!(descriptors(), open, "descriptors are left after `{step}`");
         tried += 1;

@@ -5,10 +5,10 @@
 
 pub(crate) mod ordinary;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bailiwick_sys::drain::{CallLimits, Completed, Excess, Output, complete};
 use bailiwick_sys::outcome::{Exit, Outcome};
@@ -17,7 +17,7 @@ use bailiwick_sys::seccomp::{Instruction, Program};
 use bailiwick_sys::{Build, CgroupRoot, Host, Ids, Launcher, Parked, Request};
 
 /// A call that has not ended by then is stuck.
-const TEST_DEADLINE: Duration = Duration::from_secs(30);
+const TEST_DEADLINE: Duration = Duration::from_secs(300);
 
 /// Variable that says how many times slower this machine is, for one whose processors are emulated.
 const SLOWNESS: &str = "BAILIWICK_TEST_SLOWNESS";
@@ -103,7 +103,37 @@ pub(crate) fn profile() -> Profile {
         },
         filter: filter(&[libc::SYS_mount, libc::SYS_umount2, libc::SYS_unshare, libc::SYS_setns]),
         landlock: Landlock::WhereAvailable,
-        without: std::collections::BTreeSet::new(),
+        without: BTreeSet::new(),
+    }
+}
+
+/// Processes that descend from one.
+pub(crate) fn descendants(ancestor: u32) -> BTreeSet<u32> {
+    let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    for entry in std::fs::read_dir("/proc").expect("proc is mounted").flatten() {
+        let Ok(id) = entry.file_name().to_string_lossy().parse() else { continue };
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let parent = stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)?.parse().ok());
+        children.entry(parent.unwrap_or_default()).or_default().push(id);
+    }
+    let (mut found, mut next) = (BTreeSet::new(), vec![ancestor]);
+    while let Some(parent) = next.pop() {
+        let ids = children.remove(&parent).unwrap_or_default();
+        found.extend(&ids);
+        next.extend(ids);
+    }
+    found
+}
+
+/// The processes that descend from one, as soon as they are the expected ones; whatever they are in the end.
+pub(crate) fn descendants_in_the_end(ancestor: u32, expected: &BTreeSet<u32>) -> BTreeSet<u32> {
+    let deadline = Instant::now() + patience(TEST_DEADLINE);
+    loop {
+        let found = descendants(ancestor);
+        if found == *expected || Instant::now() > deadline {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
 
