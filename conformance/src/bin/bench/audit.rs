@@ -26,8 +26,8 @@ const PAIRS: usize = 1_000;
 /// The size of the verified log.
 const VERIFIED_BYTES: u64 = 200 * 1024 * 1024;
 
-/// The records in the large segment, in bytes.
-const RECORDED_BYTES: u64 = 512 * 1024 * 1024;
+/// The records that are recovered, in bytes, all in one segment.
+const RECORDED_BYTES: u64 = 1_000_000_000;
 
 const GIB: u64 = 1024 * 1024 * 1024;
 

@@ -27,10 +27,14 @@ pub(crate) struct Report {
 enum Goal {
     AtMost(f64),
     AtLeast(f64),
+    /// It is measured to be compared by people, or its report says why it is not.
+    Open,
 }
 
-/// Bench, key, goal.
+/// Bench, key, goal: what `docs/benchmarks.md` lists.
 const GOALS: &[(&str, &str, Goal)] = &[
+    ("audit", "durable_per_s_1_writers", Goal::Open),
+    ("audit", "durable_per_s_8_writers", Goal::Open),
     ("audit", "durable_per_s_64_writers", Goal::AtLeast(80_000.0)),
     ("audit", "append_over_fdatasync_us", Goal::AtMost(50.0)),
     ("audit", "verify_mb_per_s", Goal::AtLeast(300.0)),
@@ -41,12 +45,15 @@ const GOALS: &[(&str, &str, Goal)] = &[
     ("compile", "check_1000_manifests_ms", Goal::AtMost(300.0)),
     ("compile", "check_rss_mb", Goal::AtMost(60.0)),
     ("compile", "completion_2000_lines_ms", Goal::AtMost(50.0)),
+    ("engine", "tool_decision_1_rules_p50_us", Goal::Open),
     ("engine", "tool_decision_100_rules_p50_us", Goal::AtMost(3.0)),
     ("engine", "tool_decision_100_rules_p99_us", Goal::AtMost(15.0)),
+    ("engine", "tool_decision_1000_rules_p50_us", Goal::Open),
     ("engine", "admission_16_rules_p50_us", Goal::AtMost(10.0)),
     ("engine", "admission_1000_over_16_p50_ratio", Goal::AtMost(2.0)),
     ("engine", "cel015_over_ours_ratio", Goal::AtLeast(4.0)),
     ("engine", "ours_over_handwritten_ratio", Goal::AtMost(3.0)),
+    ("engine", "regorus_rvm_over_ours_ratio", Goal::Open),
     ("images", "warm_p99_ms", Goal::AtMost(1.0)),
     ("images", "cold_one_signature_ms", Goal::AtMost(25.0)),
     ("images", "cold_100x5_ms", Goal::AtMost(1000.0)),
@@ -56,6 +63,7 @@ const GOALS: &[(&str, &str, Goal)] = &[
     ("operator", "cold_500_bindings_s", Goal::AtMost(60.0)),
     ("operator", "steady_writes_per_s", Goal::AtMost(0.0)),
     ("operator", "rss_mb", Goal::AtMost(150.0)),
+    ("operator", "node_claim_p50_ms", Goal::Open),
     ("sandbox", "cold_exec_p50_ratio", Goal::AtMost(2.5)),
     ("sandbox", "nsjail_over_cold_p50", Goal::AtLeast(5.0)),
     ("sandbox", "warm_exec_p50_ratio", Goal::AtMost(1.05)),
@@ -64,11 +72,15 @@ const GOALS: &[(&str, &str, Goal)] = &[
     ("sandbox", "call_over_formula_p50_ratio", Goal::AtMost(1.0)),
     ("sandbox", "call_tmpfs_p50_ratio", Goal::AtMost(1.3)),
     ("sandbox", "session_workspace_p50_ratio", Goal::AtMost(1.15)),
+    ("sandbox", "python_zygote_result_ratio", Goal::Open),
+    ("sandbox", "python_zygote_exit_ratio", Goal::Open),
     ("sandbox", "nsjail_over_ours_p50", Goal::AtLeast(14.0)),
     ("sandbox", "nsjail_over_ours_p99", Goal::AtLeast(18.0)),
+    ("sandbox", "bwrap_over_ours_p50", Goal::Open),
     ("sandbox", "per_core_per_s", Goal::AtLeast(450.0)),
     ("sandbox", "parked_mb", Goal::AtMost(0.35)),
     ("sandbox", "kill_tree_ms", Goal::AtMost(0.5)),
+    ("sandbox", "slowest_of_100k_over_median", Goal::Open),
     ("webhook", "one_client_p50_ms", Goal::AtMost(0.15)),
     ("webhook", "one_client_p99_ms", Goal::AtMost(0.5)),
     ("webhook", "max_rps_one_core", Goal::AtLeast(8000.0)),
@@ -78,7 +90,10 @@ const GOALS: &[(&str, &str, Goal)] = &[
     ("webhook", "p99_1000_over_16_rules_ratio", Goal::AtMost(2.0)),
     ("webhook", "rss_mb_16_rules", Goal::AtMost(40.0)),
     ("webhook", "rss_mb_1000_rules", Goal::AtMost(150.0)),
+    ("webhook", "kyverno_over_ours_p99", Goal::Open),
+    ("webhook", "gatekeeper_over_ours_p99", Goal::Open),
     ("webhook", "apiserver_added_p50_ms", Goal::AtMost(1.1)),
+    ("webhook", "vap_added_p50_ms", Goal::Open),
 ];
 
 impl Goal {
@@ -86,6 +101,7 @@ impl Goal {
         match self {
             Self::AtMost(bound) => figure <= bound,
             Self::AtLeast(bound) => figure >= bound,
+            Self::Open => true,
         }
     }
 
@@ -93,6 +109,7 @@ impl Goal {
         match self {
             Self::AtMost(bound) => format!("at most {bound}"),
             Self::AtLeast(bound) => format!("at least {bound}"),
+            Self::Open => "no goal".to_owned(),
         }
     }
 }
@@ -140,7 +157,7 @@ impl Report {
         std::fs::write(&path, serde_json::to_vec_pretty(self)?)
             .with_context(|| format!("cannot write {}", path.display()))?;
         for (key, figure) in &self.metrics {
-            let goal = goal(&self.name, key).map(|goal| format!("goal: {}", goal.text())).unwrap_or_default();
+            let goal = goal(&self.name, key).map(Goal::text).unwrap_or_default();
             println!("{key:40} {figure:>12.3}   {goal}");
         }
         for (key, why) in &self.absent {
@@ -155,7 +172,7 @@ fn goal(bench: &str, key: &str) -> Option<Goal> {
 }
 
 /// Compares all files of a folder with the goals; returns whether none is missed. A goal without a figure is
-/// missed.
+/// missed, and so is a figure without a goal that is neither there nor said to be absent.
 pub(crate) fn check(directory: &Path) -> anyhow::Result<bool> {
     let mut reports: BTreeMap<&str, Option<Report>> = BTreeMap::new();
     let mut all_met = true;
@@ -165,7 +182,9 @@ pub(crate) fn check(directory: &Path) -> anyhow::Result<bool> {
             Entry::Vacant(unread) => unread.insert(read(&directory.join(format!("{bench}.json")))?),
         };
         let figure = report.as_ref().and_then(|report| report.metrics.get(*key));
-        let met = figure.is_some_and(|figure| goal.is_met(*figure));
+        let absent = report.as_ref().and_then(|report| report.absent.get(*key));
+        let is_excused = matches!(goal, Goal::Open) && absent.is_some();
+        let met = is_excused || figure.is_some_and(|figure| goal.is_met(*figure));
         let shown = figure.map_or_else(|| "not measured".to_owned(), |figure| format!("{figure:.3}"));
         println!("{} {bench} {key} {shown} ({})", if met { "met   " } else { "MISSED" }, goal.text());
         all_met &= met;

@@ -44,6 +44,14 @@ const SETTLING_LOOKS: usize = 25;
 const KILLED_PROCESSES: usize = 8;
 const KILLS: usize = 100;
 
+/// What is not measured, and why.
+const ABSENT: [(&str, &str); 4] = [
+    ("python_zygote_result_ratio", "runtimes that are loaded ahead are not supported (BW0509)"),
+    ("python_zygote_exit_ratio", "runtimes that are loaded ahead are not supported (BW0509)"),
+    ("bwrap_over_ours_p50", "nothing is compiled for bubblewrap, so that it would run under other limits"),
+    ("slowest_of_100k_over_median", "a hundred thousand calls take longer than a bench may"),
+];
+
 /// The bench `sandbox`.
 pub(crate) fn run() -> anyhow::Result<Report> {
     let mut report = Report::new("sandbox");
@@ -58,6 +66,9 @@ pub(crate) fn run() -> anyhow::Result<Report> {
     drop((plain, ground));
     one_core(&mut report)?;
     calls::run(&mut report)?;
+    for (key, why) in ABSENT {
+        report.lacks(key, why);
+    }
     Ok(report)
 }
 
