@@ -2,6 +2,7 @@
 //! from it, and no line that people write ends in an error of evaluation.
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use bailiwick_policy::bundle;
@@ -143,48 +144,45 @@ fn the_evasions_slip_through_a_pack_without_its_condition() {
     assert!(allowed >= 500, "only {allowed} evasions are allowed by a pack that allows nearly everything");
 }
 
-/// Lines of the benign corpus that may end in an error, each under the reason that stands above it.
-fn opaque_benign() -> Vec<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/facts/benign_opaque.txt");
-    let content = std::fs::read_to_string(path).expect("the list");
-    let mut reason = "";
-    let mut lines = Vec::new();
-    for line in content.lines().filter(|line| !line.is_empty()) {
-        match line.strip_prefix("# ") {
-            Some(why) => reason = why,
-            None => {
-                assert!(!reason.is_empty(), "no reason: {line}");
-                lines.push(serde_json::from_str(line).expect("a JSON string"));
-            }
-        }
-    }
-    lines.sort_unstable();
-    lines
-}
-
+/// Whatever tool the line is given to that takes it.
 #[test]
 fn no_benign_line_ends_in_an_error() {
     let lines = corpus("benign.txt");
     assert!(lines.len() >= 200, "{} lines", lines.len());
-    let pack = Pack::of("code-interpreter", &golden("code-interpreter"));
-    let (mut allowed, mut failed) = (0, Vec::new());
-    for (_, line) in &lines {
-        match pack.decide("shell.exec", "command", line).effect {
-            Effect::Deny(denial) if denial.reason == DenyReason::EvaluationError => {
-                failed.push(line.as_str())
-            }
-            Effect::Deny(_) | Effect::Ask(_) => {}
-            Effect::Allow(_) => allowed += 1,
+    let mut judged = Vec::new();
+    for pack in packs() {
+        let tools: BTreeSet<(&str, &str)> =
+            pack.derived.iter().map(|derived| (derived.tool.as_str(), derived.argument.as_str())).collect();
+        for (tool, argument) in tools {
+            let taken = lines.iter().filter(|(_, line)| {
+                let Effect::Deny(denial) = pack.decide(tool, argument, line).effect else { return true };
+                let is_error =
+                    [DenyReason::EvaluationError, DenyReason::FuelExhausted].contains(&denial.reason);
+                assert!(!is_error, "{} {tool}: {line}: {denial:?}", pack.name);
+                denial.reason != DenyReason::Arguments
+            });
+            judged.push((pack.name.clone(), tool.to_owned(), taken.count()));
         }
     }
-    failed.sort_unstable();
-    failed.dedup();
-    let opaque = opaque_benign();
-    let named: Vec<&str> = opaque.iter().map(String::as_str).collect();
+    let git = lines.iter().filter(|(_, line)| line.starts_with("git ")).count();
+    assert!(git >= 50, "{git} lines of git");
+    let takes = |pack: &str, tool: &str, count| (pack.to_owned(), tool.to_owned(), count);
     assert_eq!(
-        failed, named,
-        "tests/facts/benign_opaque.txt names each line that ends in an error, and why it may"
+        judged,
+        [
+            takes("build-runner", "git.run", git),
+            takes("build-runner", "shell.exec", lines.len()),
+            takes("code-interpreter", "shell.exec", lines.len()),
+        ]
     );
+}
+
+/// Reading is what most of them are, and needs nobody's answer.
+#[test]
+fn benign_lines_that_read_are_allowed() {
+    let lines: Vec<(String, String)> =
+        corpus("benign.txt").into_iter().map(|(_, text)| ("shell".to_owned(), text)).collect();
+    let allowed = Pack::of("code-interpreter", &golden("code-interpreter")).allowed(&lines).len();
     assert!(allowed >= 30, "{allowed} benign lines are allowed");
 }
 
