@@ -201,3 +201,14 @@ fn what_builds_and_runs_is_set_up_first() {
         assert!(at("-m venv") < at("\ncargo "), "make {target}: {said}");
     }
 }
+
+/// The tests let it take longer, as they run side by side; after them it has the machine to itself.
+#[test]
+fn ci_runs_the_demo_in_its_time() {
+    let script = read(".ci/run");
+    assert!(script.lines().any(|line| line == "make demo"), ".ci/run does not run the demo");
+    let makefile = read("Makefile");
+    let (_, rest) = makefile.split_once("\ndemo:").expect("the demo's recipe");
+    let recipe = rest.split("\n\n").next().unwrap_or(rest);
+    assert!(recipe.contains("--bin demo") && !recipe.contains("--patient"), "{recipe}");
+}
