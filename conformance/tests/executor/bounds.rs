@@ -55,6 +55,34 @@ fn bad_requests_get_a_reason_and_a_remedy() {
     assert_eq!(stdout(&caller.shell("echo alive")), "alive\n");
 }
 
+/// Bodies that are sent at the same time, each of 10 MiB.
+const TOO_LARGE: u64 = 32;
+
+#[test]
+fn arguments_that_are_too_large_are_read_and_not_held() {
+    let stage = Stage::new(&own_pack());
+    let executor = stage.start(&["--max-body-bytes", "1048576", "--read-timeout-s", "120"]);
+    let mut caller = Caller::new(&executor);
+    caller.shell("echo warm");
+    let calls = format!("/v1/sessions/{}/calls", caller.session);
+    let big = format!(r#"{{"tool": "shell.exec", "args": {{"command": "{}"}}}}"#, "x".repeat(10 << 20));
+    let before = most_resident_kib(executor.id());
+    std::thread::scope(|scope| {
+        for _ in 0..TOO_LARGE {
+            scope.spawn(|| {
+                let mut client = executor.client().expect("a connection");
+                let json = [("content-type", "application/json")];
+                let answer = client.request("POST", &calls, &json, big.as_bytes()).expect("an answer");
+                assert_eq!((answer.status, &value(&answer)["error"]), (413, &json!("too-large")));
+            });
+        }
+    });
+    // At no time was more of each there than what is allowed, 1 MiB, which grows by doubling and copying.
+    let grown = most_resident_kib(executor.id()).saturating_sub(before);
+    assert!(grown < TOO_LARGE * 3 * 1024, "{TOO_LARGE} bodies took {grown} KiB");
+    assert_eq!(stdout(&caller.shell("echo alive")), "alive\n");
+}
+
 #[test]
 fn ten_thousand_sessions_are_held_and_one_more_is_refused() {
     let stage = Stage::new(&own_pack());
@@ -71,8 +99,17 @@ fn ten_thousand_sessions_are_held_and_one_more_is_refused() {
 }
 
 fn resident_kib(process: u32) -> u64 {
+    status_kib(process, "VmRSS:")
+}
+
+/// The most that it ever had.
+fn most_resident_kib(process: u32) -> u64 {
+    status_kib(process, "VmHWM:")
+}
+
+fn status_kib(process: u32, name: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("the process is there");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
+    let line = status.lines().find(|line| line.starts_with(name)).expect("a line of it");
     line.split_whitespace().nth(1).and_then(|text| text.parse().ok()).expect("a number")
 }
 
