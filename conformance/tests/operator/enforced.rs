@@ -69,7 +69,13 @@ fn a_pack_and_its_binding_become_controls_and_a_status() {
         "jsonpath={.metadata.managedFields[*].manager} {.metadata.managedFields[*].operation}",
     ]);
     assert_eq!(managers, "bailiwick-operator Apply");
-    assert_eq!(dry_runs(&stage), asked, "an answer to a creation is asked for once more");
+    // Of a write that got no answer nobody knows what was stored, until the API server is asked: no more than that.
+    let asked = dry_runs(&stage) - asked;
+    let unanswered = operator.log().matches("cannot be written").count();
+    assert!(
+        asked <= unanswered as f64,
+        "an answer to a creation is asked for once more: {asked} were, {unanswered} writes failed"
+    );
     let namespace = stage.get("namespace", "plain-a", None).expect("the namespace");
     assert_eq!(namespace["metadata"]["labels"]["pod-security.kubernetes.io/warn"], "restricted");
     assert!(stage.ours(CONTROLS).iter().any(|one| one.starts_with("ValidatingAdmissionPolicyBinding")));
