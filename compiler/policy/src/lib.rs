@@ -24,3 +24,5 @@ pub mod ir;
 pub mod json;
 pub mod policy;
 pub mod tool;
+
+mod same;

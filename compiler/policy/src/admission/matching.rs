@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use crate::policy::{AdmissionRule, ResourceRule};
+use crate::same::same_text;
 
 use super::request::AdmissionRequest;
 use super::selector::{Labels, selects};
@@ -39,14 +40,14 @@ impl<'c> Coordinates<'c> {
     /// As in `k8s.io/apiserver/pkg/admission/plugin/webhook/predicates/rules`: `*` alone matches no
     /// sub-resource, `pods/*` matches the resource and all its sub-resources.
     fn within(self, rule: &ResourceRule) -> bool {
-        let one_of = |list: &[String], value: &str| list.iter().any(|one| one == "*" || one == value);
+        let one_of = |list: &[String], value: &str| list.iter().any(|one| one == "*" || same_text(one, value));
         one_of(&rule.operations, self.operation)
             && one_of(&rule.api_groups, self.group)
             && one_of(&rule.api_versions, self.version)
             && rule.resources.iter().any(|pattern| {
                 let (resource, sub_resource) = pattern.split_once('/').unwrap_or((pattern, ""));
-                (resource == "*" || resource == self.resource)
-                    && (sub_resource == "*" || sub_resource == self.sub_resource)
+                (resource == "*" || same_text(resource, self.resource))
+                    && (sub_resource == "*" || same_text(sub_resource, self.sub_resource))
             })
     }
 

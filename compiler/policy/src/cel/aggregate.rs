@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 
 use super::value::{List, Map, Value, scalar_eq};
 use super::{EvalError, Fuel, opaque};
+use crate::same::same_text;
 
 /// `left == right`: numbers by value across types; values of different types are otherwise unequal, never an
 /// error.
@@ -15,7 +16,7 @@ pub(super) fn equal(left: &Value<'_>, right: &Value<'_>, fuel: &mut Fuel) -> Res
         (Value::Int(left), Value::Int(right)) => left == right,
         (Value::Str(left), Value::Str(right)) => {
             fuel.spend_bytes(left.len().min(right.len()))?;
-            left == right
+            same_text(left, right)
         }
         (Value::Duration(left), Value::Duration(right)) => left == right,
         (Value::Timestamp(left), Value::Timestamp(right)) => left == right,
@@ -49,7 +50,7 @@ pub(super) fn equal(left: &Value<'_>, right: &Value<'_>, fuel: &mut Fuel) -> Res
             }
             if let (Some(left), Some(right)) = (left.as_str(), right.as_str()) {
                 fuel.spend_bytes(left.len().min(right.len()))?;
-                return Ok(left == right);
+                return Ok(same_text(left, right));
             }
             scalar_eq(left, right)
         }

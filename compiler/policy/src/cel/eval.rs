@@ -5,6 +5,7 @@ use super::prepared::{Bind, Node, Prepared};
 use super::value::{List, Map, Value, comparing, is_key};
 use super::{EvalError, Scope, access, aggregate, comprehension, functions, opaque};
 use crate::ir::{Const, Func, MAX_EVAL_DEPTH};
+use crate::same::same_text;
 
 type Result<T> = std::result::Result<T, EvalError>;
 
@@ -142,7 +143,8 @@ fn among<'a>(operand: &'a Node, constants: &'a [Const], scope: &mut Scope<'a>) -
     let operand = node(operand, scope)?;
     if let Some(text) = operand.as_str() {
         scope.fuel.spend((constants.len() / 4) as u64)?;
-        return Ok(constants.iter().any(|constant| matches!(constant, Const::Str(known) if known == text)));
+        let is_same = |constant: &Const| matches!(constant, Const::Str(known) if same_text(known, text));
+        return Ok(constants.iter().any(is_same));
     }
     aggregate::list_contains(&List::Const(constants), &opaque::known(operand)?, &mut scope.fuel)
 }

@@ -13,6 +13,7 @@ use super::value::{Map, SHORT_KEY, Value};
 use super::{Fuel, Scope};
 use crate::ir::{Const, Expr, Func, Root};
 use crate::json::{self, Json, Name};
+use crate::same::same_text;
 
 /// A condition of this form.
 #[derive(Debug)]
@@ -274,11 +275,11 @@ impl Check {
             Check::Text(right) => {
                 let left = spot.as_str()?;
                 *cost += Fuel::of_bytes(left.len().min(right.len()));
-                Some(left == &**right)
+                Some(same_text(left, right))
             }
             Check::Among(texts) => {
                 let text = spot.as_str()?;
-                Some(texts.iter().any(|known| &**known == text))
+                Some(texts.iter().any(|known| same_text(known, text)))
             }
         }
     }

@@ -16,6 +16,7 @@ use super::{EvalError, Fuel};
 use crate::facts::shell::Shell;
 use crate::ir::Const;
 use crate::json::{self, Json};
+use crate::same::same_text;
 
 /// A CEL value. `'a` is the lifetime of the request and the policy.
 #[derive(Clone, Debug)]
@@ -402,7 +403,7 @@ pub(super) fn scalar_eq(left: &Value<'_>, right: &Value<'_>) -> bool {
     match (left, right) {
         (Value::Bool(left), Value::Bool(right)) => left == right,
         _ => match (left.as_str(), right.as_str()) {
-            (Some(left), Some(right)) => left == right,
+            (Some(left), Some(right)) => same_text(left, right),
             (None, None) => super::aggregate::compare_numbers(left, right) == Some(std::cmp::Ordering::Equal),
             _ => false,
         },
