@@ -242,8 +242,49 @@ fn accounts_are_kept(cluster: &Cluster) {
     }
     let (taken, told) = started(cluster, &webhook, "bailiwick-webhook", &mounts, &json!([tls]));
     assert!(taken, "{told}");
+    beside_the_token(cluster, &operator);
     let (taken, told) = started(cluster, &operator, "bailiwick-operator", &json!({}), &json!([]));
     assert!(taken, "{told}");
+}
+
+/// The token's volume as OpenShift makes it is taken, and nothing that would put another authority or token in it.
+fn beside_the_token(cluster: &Cluster, operator: &str) {
+    let map = |name: &str, key: &str, path: &str| {
+        json!({ "configMap": { "name": name, "items": [{ "key": key, "path": path }] } })
+    };
+    let field = |path: &str, field: &str| {
+        json!({ "downwardAPI": { "items": [{ "path": path, "fieldRef": { "fieldPath": field } }] } })
+    };
+    let service = "openshift-service-ca.crt";
+    let usual = [
+        ("token", json!({ "serviceAccountToken": { "path": "token", "expirationSeconds": 3607 } })),
+        ("ca.crt", map("kube-root-ca.crt", "ca.crt", "ca.crt")),
+        ("namespace", field("namespace", "metadata.namespace")),
+    ];
+    for (source, taken) in [
+        (map(service, "service-ca.crt", "service-ca.crt"), true),
+        (map(service, "service-ca.crt", "ca.crt"), false),
+        (json!({ "configMap": { "name": service } }), false),
+        (map("kube-root-ca.crt", "ca.crt", "token"), false),
+        (field("ca.crt", "metadata.annotations['k']"), false),
+        (field("namespace", "metadata.annotations['k']"), false),
+    ] {
+        // Two sources of one file are no pod at all.
+        let written = source.to_string();
+        let beside = usual.iter().filter(|(path, _)| !written.contains(&format!("\"path\":\"{path}\"")));
+        let sources: Vec<&Value> = beside.map(|(_, usual)| usual).chain([&source]).collect();
+        let volume = json!({ "name": "kube-api-access", "projected": { "sources": sources } });
+        let mounts = json!({ "volumeMounts": [{
+            "name": "kube-api-access", "readOnly": true, "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount",
+        }] });
+        let (is_taken, told) =
+            started(cluster, operator, "bailiwick-operator", &mounts, &json!([volume.clone()]));
+        assert_eq!(is_taken, taken, "{source}: {told}");
+        assert!(taken || told.contains("their account alone"), "{source}: {told}");
+        // Nowhere else.
+        let mounts = json!({ "volumeMounts": [{ "name": "kube-api-access", "mountPath": "/tls" }] });
+        assert!(!started(cluster, operator, "bailiwick-operator", &mounts, &json!([volume])).0, "{source}");
+    }
 }
 
 /// Nobody joins a pod of ours that runs, whatever the image.
