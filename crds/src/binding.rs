@@ -186,10 +186,23 @@ pub struct PolicyBindingStatus {
     /// What the binding chose for the policy that is in force, which stays while it asks for something that does not compile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chosen: Option<Chosen>,
+    /// What of the policy in force stays protected if its pack cannot be compiled again: where and for what the webhook is called, and the packs that it extends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "opaque")]
+    pub if_lost: Option<serde_json::Value>,
+    /// What the cells of its pods are named by, which follows what is in force in steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "opaque")]
+    pub naming: Option<serde_json::Value>,
     /// The cells that this binding takes part in, each with the digest of its bundle.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub cells: Vec<CellStatus>,
+}
+
+/// An object that only the operator writes and reads.
+fn opaque(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
 }
 
 /// What a binding adds to its pack.

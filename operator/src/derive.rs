@@ -6,14 +6,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bailiwick_compiler::cluster::{
-    Answers, Asked, Binding, Cells, InForce, Problem, Verdict, cells, exception,
+    Answers, Asked, Binding, Cells, InForce, Naming, Problem, Verdict, cells, exception,
 };
-use bailiwick_compiler::emit::{ClusterOptions, Left, Objects, objects, webhooks};
+use bailiwick_compiler::emit::{ClusterOptions, EmitError, IfLost, Left, Objects, objects, webhooks};
 use bailiwick_crds::binding::Chosen;
 use bailiwick_crds::sandbox_pool::SandboxPoolSpec;
 use bailiwick_policy::admission::Exception;
 use serde_json::Value;
 
+use crate::cell_usage::Place;
 use crate::certificates::UnixTime;
 use crate::object::{Key, Wanted};
 use crate::pools::{self, BoundPool, PoolError, PoolVerdict, UserNamespaces};
@@ -45,6 +46,8 @@ pub struct BoundPack {
     pub stage: &'static str,
     /// Digest of the policy, by which the webhook decides.
     pub digest: String,
+    /// What stays protected if the pack cannot be compiled again; `None`: it governs no pods.
+    pub if_lost: Option<IfLost>,
 }
 
 impl BoundPack {
@@ -53,6 +56,15 @@ impl BoundPack {
     pub fn decided_by(&self) -> String {
         format!("{} {}", self.digest, self.stage)
     }
+}
+
+/// The next of the steps in which names of cells change.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Named {
+    /// What the status is to say.
+    pub naming: Naming,
+    /// Whether others must first have learned what exists now.
+    pub waits: bool,
 }
 
 /// Everything that should exist.
@@ -76,6 +88,10 @@ pub struct Derived {
     pub cells: Cells,
     /// Objects that do not fit together.
     pub problems: Vec<Problem>,
+    /// What the status of each binding is to say of names.
+    pub naming: BTreeMap<String, Named>,
+    /// Cells that pods may still be named by while a policy takes the place of another.
+    pub former: BTreeSet<Place>,
     /// Why an exception does not apply, by key; `None` for those that apply.
     pub exceptions: BTreeMap<Key, Option<String>>,
     /// When the next exception expires.
@@ -83,9 +99,11 @@ pub struct Derived {
     /// Namespaces whose pools cannot be computed: existing objects of pools stay there.
     pub held: BTreeSet<String>,
     /// Bindings that had a policy in force which can no longer be computed, with the reason. An object that
-    /// does not name its bindings may then be theirs, so all such existing controls stay, and the webhook
-    /// stays registered as it is.
+    /// does not name its bindings may then be theirs, so all such existing controls stay. What the webhook is
+    /// asked about is in their statuses.
     pub lost: BTreeMap<String, String>,
+    /// Why objects could not be emitted. Which objects would be wanted is then unknown: what exists stays.
+    pub unemitted: Option<String>,
 }
 
 /// Derives, and remembers what compiled.
@@ -133,24 +151,29 @@ impl Deriver {
         let bound = self.in_force.policies().map(|bound| {
             let (pack, chosen, digest) =
                 (bound.pack.name.clone(), bound.chosen.clone(), bound.digest.clone());
-            (bound.binding.clone(), BoundPack { pack, chosen, stage: bound.stage.word(), digest })
+            let (stage, if_lost) = (bound.stage.word(), IfLost::of(bound));
+            (bound.binding.clone(), BoundPack { pack, chosen, stage, digest, if_lost })
         });
         out.bound = bound.collect();
+        let names = out.bound.keys().filter_map(|name| {
+            let (naming, waits) = self.in_force.naming(name)?;
+            Some((name.clone(), Named { naming, waits }))
+        });
+        out.naming = names.collect();
         out.expected = out.bound.values().map(BoundPack::decided_by).collect();
         let mut cluster = options.cluster.clone();
         cluster.ca_bundle = Some(bundle.as_bytes().to_vec());
         cluster.exceptions = out.exceptions(world, &options.namespace, now);
         cluster.left = standing.left(&out.lost);
+        cluster.left.lost = if_lost(world, &out.lost);
         out.cells = cells(&self.in_force, &world.namespaces);
         out.problems.clone_from(&out.cells.problems);
-        match objects(&self.in_force, &out.cells, &cluster) {
-            Ok(objects) => out.take(objects, &options.namespace),
-            Err(error) => out.problems.push(problem("CannotEmit", &error)),
-        }
-        match webhooks(&self.in_force, &cluster) {
-            Ok(objects) => out.hooks = out.read(objects, &options.namespace),
-            Err(error) => out.problems.push(problem("CannotEmit", &error)),
-        }
+        let former = out.cells.cells.values().filter_map(|cell| Some((cell, cell.former(&self.in_force)?)));
+        let places = former
+            .flat_map(|(cell, name)| cell.namespaces.iter().map(move |one| (one.clone(), name.clone())));
+        out.former = places.collect();
+        let emitted = objects(&self.in_force, &out.cells, &cluster);
+        out.emitted(emitted, webhooks(&self.in_force, &cluster), &options.namespace);
         out.held_back(&cluster.left);
         self.pools(world, options, &mut out);
         out
@@ -217,6 +240,13 @@ impl Deriver {
             self.pools.insert(key, kept);
         }
     }
+}
+
+/// What the statuses of lost bindings say of their policies.
+fn if_lost(world: &World, lost: &BTreeMap<String, String>) -> BTreeMap<String, Option<IfLost>> {
+    let lost = world.bindings.iter().filter(|one| lost.contains_key(&one.live.key.name));
+    let said = lost.map(|one| (one.live.key.name.clone(), one.live.status.get("ifLost").cloned()));
+    said.map(|(name, said)| (name, said.and_then(|said| serde_json::from_value(said).ok()))).collect()
 }
 
 fn problem(reason: &'static str, error: &dyn std::fmt::Display) -> Problem {
@@ -303,9 +333,33 @@ impl Derived {
         out
     }
 
-    fn take(&mut self, objects: Objects, owner: &str) {
-        let read = self.read(objects, owner);
-        self.wanted.extend(read);
+    /// Takes what was emitted: all of it or nothing.
+    fn emitted(
+        &mut self,
+        objects: Result<Objects, EmitError>,
+        hooks: Result<Objects, EmitError>,
+        owner: &str,
+    ) {
+        match objects.and_then(|objects| Ok((objects, hooks?))) {
+            Ok((objects, hooks)) => {
+                self.wanted = self.read(objects, owner);
+                self.hooks = self.read(hooks, owner);
+            }
+            Err(error) => {
+                self.problems.push(problem("CannotEmit", &error));
+                self.unemitted = Some(error.to_string());
+            }
+        }
+    }
+
+    /// Where nothing could be emitted, what was wanted before still is.
+    pub fn or_as(&mut self, before: Self) {
+        if self.unemitted.is_some() {
+            self.bindings_of = before.bindings_of;
+            self.hooks = before.hooks;
+            let now = std::mem::replace(&mut self.wanted, before.wanted);
+            self.wanted.extend(now);
+        }
     }
 }
 

@@ -103,7 +103,12 @@ impl Standing {
             let lost = parts.iter().filter(|part| is_signed(part.signature.as_deref(), bindings));
             lost.map(|part| part.namespace.clone()).collect()
         };
-        Left { closed: of(&self.closed), labels: of(&self.labels), packs: self.packs.clone() }
+        Left {
+            closed: of(&self.closed),
+            labels: of(&self.labels),
+            packs: self.packs.clone(),
+            ..Left::default()
+        }
     }
 }
 
@@ -175,13 +180,19 @@ mod tests {
             Left {
                 closed: named(&["l", "m", "old"]),
                 labels: named(&["m", "old"]),
-                packs: named(&["a@1.0.0"])
+                packs: named(&["a@1.0.0"]),
+                ..Left::default()
             }
         );
         let left = standing.left(&lost(&["c"]));
         assert_eq!(
             left,
-            Left { closed: named(&["old"]), labels: named(&["old"]), packs: named(&["a@1.0.0"]) }
+            Left {
+                closed: named(&["old"]),
+                labels: named(&["old"]),
+                packs: named(&["a@1.0.0"]),
+                ..Left::default()
+            }
         );
     }
 }

@@ -7,8 +7,10 @@
 
 use std::cell::RefCell;
 
+use bailiwick_policy::policy::Policy;
 use semver::{Version, VersionReq};
 
+use super::Taken;
 use super::packs::{ClusterPacks, locking};
 use crate::Compiled;
 use crate::compile::compile_locked;
@@ -54,16 +56,6 @@ impl Answers {
     pub fn hold(&self, packs: &ClusterPacks) -> bool {
         self.0.iter().all(|(question, answer)| question.answer(packs) == *answer)
     }
-
-    /// Packs of which the newest that meets a requirement was taken: name, requirement and that version.
-    pub(super) fn newest(&self) -> impl Iterator<Item = (&str, &VersionReq, Version)> {
-        self.0.iter().filter_map(|(question, answer)| match question {
-            Question::Newest(name, requirement) => {
-                Some((name.as_str(), requirement, Version::parse(answer).ok()?))
-            }
-            _ => None,
-        })
-    }
 }
 
 /// The packs of a cluster, with a record of what was asked of them.
@@ -84,6 +76,23 @@ impl<'a> Asked<'a> {
     #[must_use]
     pub fn answers(self) -> Answers {
         self.asked.into_inner()
+    }
+
+    /// The packs of a policy that was compiled over these which were taken by a requirement.
+    pub(super) fn taken(&self, policy: &Policy) -> Vec<Taken> {
+        let of_policy = |name: &str, version: &str| {
+            policy.packs.iter().any(|pack| pack.name == name && pack.version == version)
+        };
+        let asked = self.asked.borrow();
+        let newest = asked.0.iter().filter_map(|(question, answer)| match question {
+            Question::Newest(name, requirement) if of_policy(name, answer) => Some(Taken {
+                name: name.clone(),
+                requirement: requirement.clone(),
+                version: Version::parse(answer).ok()?,
+            }),
+            _ => None,
+        });
+        newest.collect()
     }
 
     fn note(&self, question: Question) {

@@ -11,13 +11,14 @@ use bailiwick_crds::binding::{
     Chosen, PackReference, PolicyBindingSpec, PolicyBindingStatus, Rollout, Stage as WireStage,
 };
 use bailiwick_crds::selector::LabelSelector as WireSelector;
-use bailiwick_policy::admission::{self, Exception, Stage};
+use bailiwick_policy::admission::{self, Exception, Stage, Standing};
 use bailiwick_policy::bundle::{self, Bundle};
 use bailiwick_policy::policy::{LabelSelector, Policy, cell_name};
 use semver::{Version, VersionReq};
 use serde_json::json;
 
 use super::asked::{Answers, Asked};
+use super::naming::Naming;
 use super::packs::ClusterPacks;
 use crate::diagnostic::Diagnostic;
 use crate::library::Library;
@@ -63,6 +64,8 @@ pub struct BoundPolicy {
     pub policy: Arc<Policy>,
     /// SHA-256 (hex) of the policy's bundle.
     pub digest: String,
+    /// The packs that it was met with by a requirement.
+    pub taken: Vec<Taken>,
 }
 
 impl BoundPolicy {
@@ -91,15 +94,14 @@ impl BoundPolicy {
     }
 }
 
-/// A pack that a policy in force takes by a requirement.
-#[derive(Clone, Debug)]
-pub struct Taken<'a> {
-    /// The policy.
-    pub bound: &'a BoundPolicy,
+/// A pack that a policy takes by a requirement and not by a lock: a newer version that meets it is taken as
+/// soon as it is published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
     /// Name of the pack that is taken.
-    pub name: &'a str,
+    pub name: String,
     /// The versions that would do.
-    pub requirement: &'a VersionReq,
+    pub requirement: VersionReq,
     /// The one that is taken, the newest.
     pub version: Version,
 }
@@ -183,6 +185,8 @@ struct Kept {
     answers: Answers,
     verdict: Verdict,
     policy: Option<BoundPolicy>,
+    /// As its status says.
+    naming: Option<Naming>,
 }
 
 impl InForce {
@@ -213,11 +217,13 @@ impl InForce {
                     let (mut verdict, policy) = compile(binding, &asked);
                     let policy = policy.or(previous).or_else(|| remembered(binding, &asked));
                     verdict.in_force = policy.as_ref().map(|policy| policy.pack.clone());
-                    Kept { key, answers: asked.answers(), verdict, policy }
+                    Kept { key, answers: asked.answers(), verdict, policy, naming: None }
                 }
             };
             verdicts.push(kept.verdict.clone());
-            self.bound.insert(binding.name.to_owned(), kept);
+            let naming = binding.status.and_then(|status| status.naming.clone());
+            let naming = naming.and_then(|naming| serde_json::from_value(naming).ok());
+            self.bound.insert(binding.name.to_owned(), Kept { naming, ..kept });
         }
         verdicts
     }
@@ -239,6 +245,23 @@ impl InForce {
         self.bound.get(binding)?.policy.as_ref()
     }
 
+    /// What pods of a binding are named by beside its policy.
+    #[must_use]
+    pub fn standing(&self, binding: &str) -> Option<Standing> {
+        let kept = self.bound.get(binding)?;
+        kept.naming.as_ref()?.standing(kept.policy.as_ref()?)
+    }
+
+    /// What the status of a binding is to say of names, and whether that is a step of which others must have
+    /// learned the one before.
+    #[must_use]
+    pub fn naming(&self, binding: &str) -> Option<(Naming, bool)> {
+        let kept = self.bound.get(binding)?;
+        let bound = kept.policy.as_ref()?;
+        let standing = self.standing(binding).is_some();
+        Some((kept.naming.as_ref().map_or_else(|| Naming::of(bound), |naming| naming.next(bound)), standing))
+    }
+
     /// The policies that contain pack `name` and would change if the cluster held `packs`.
     pub fn renewed<'a>(
         &'a self,
@@ -250,21 +273,6 @@ impl InForce {
             .filter(move |bound| bound.again(packs).is_some_and(|policy| policy.digest != bound.digest))
     }
 
-    /// The packs that policies in force take by a requirement and not by a lock: a newer version that meets
-    /// it is taken as soon as it is published.
-    pub fn taken(&self) -> impl Iterator<Item = Taken<'_>> {
-        self.bound.values().filter_map(|kept| Some((kept, kept.policy.as_ref()?))).flat_map(
-            |(kept, bound)| {
-                let of_policy = move |name: &str, version: &Version| {
-                    let version = version.to_string();
-                    bound.policy.packs.iter().any(|pack| pack.name == name && pack.version == version)
-                };
-                let newest = kept.answers.newest().filter(move |(name, _, version)| of_policy(name, version));
-                newest.map(move |(name, requirement, version)| Taken { bound, name, requirement, version })
-            },
-        )
-    }
-
     /// The argument of `Reviewer::with_rego`, with the exceptions that name rules of these packs.
     #[must_use]
     pub fn reviewable(&self, exceptions: &[Exception]) -> Vec<admission::InForce> {
@@ -272,6 +280,7 @@ impl InForce {
             .map(|bound| admission::InForce {
                 bundle: Bundle { policy: (*bound.policy).clone(), digest: bound.digest.clone() },
                 stage: bound.stage,
+                standing: self.standing(&bound.binding),
                 exceptions: exceptions
                     .iter()
                     .filter(|one| bound.policy.packs.iter().any(|pack| pack.name == one.pack))
@@ -319,6 +328,7 @@ fn compile(binding: &Binding<'_>, packs: &Asked<'_>) -> (Verdict, Option<BoundPo
                         },
                         stage: stage(binding.spec.stage),
                         digest: bundle::digest(&bytes),
+                        taken: packs.taken(&policy),
                         policy: Arc::new(policy),
                     };
                     (verdict(Reason::Compiled, message, diagnostics), Some(bound))

@@ -97,22 +97,9 @@ impl<'a> Cell<'a> {
         self.policy.subject.as_ref().map(|subject| selector::conjoin(&subject.namespaces))
     }
 
-    /// The namespace selector for hooks of the API server, without the namespaces that no hook may block. On
-    /// the command line, a namespace that the subject itself names stays in, since that is intended. In a
-    /// cluster it is left out: the pods of the webhook could not start without the webhook.
+    /// The namespace selector for hooks of the API server.
     pub(super) fn hooked_namespaces(&self) -> Option<LabelSelector> {
-        let governed = self.namespaces()?;
-        let named = selector::namespace_names(&governed).unwrap_or_default();
-        let mut exempt: BTreeSet<String> = self.options.exempt_namespaces.iter().cloned().collect();
-        if let super::WebhookClient::Service { namespace, .. } = &self.options.webhook {
-            exempt.insert(namespace.clone());
-        }
-        match self.options.unmatched {
-            super::UnmatchedFloor::Shared => exempt.retain(|name| named.is_empty() || named.contains(name)),
-            _ if named.is_empty() => {}
-            _ => exempt.clear(),
-        }
-        Some(if exempt.is_empty() { governed } else { selector::without_names(governed, exempt) })
+        Some(hooked(self.namespaces()?, self.options))
     }
 
     /// Names of the governed namespaces, as far as known: from the options, or else from the subject.
@@ -131,4 +118,21 @@ impl<'a> Cell<'a> {
     pub(super) fn labels_under(governed: &LabelSelector) -> Option<BTreeMap<String, String>> {
         selector::labels_satisfying(governed)
     }
+}
+
+/// A selector of governed namespaces without the namespaces that no hook may block. On the command line, a
+/// namespace that the subject itself names stays in, since that is intended. In a cluster it is left out: the
+/// pods of the webhook could not start without the webhook.
+pub(super) fn hooked(governed: LabelSelector, options: &EmitOptions) -> LabelSelector {
+    let named = selector::namespace_names(&governed).unwrap_or_default();
+    let mut exempt: BTreeSet<String> = options.exempt_namespaces.iter().cloned().collect();
+    if let super::WebhookClient::Service { namespace, .. } = &options.webhook {
+        exempt.insert(namespace.clone());
+    }
+    match options.unmatched {
+        super::UnmatchedFloor::Shared => exempt.retain(|name| named.is_empty() || named.contains(name)),
+        _ if named.is_empty() => {}
+        _ => exempt.clear(),
+    }
+    if exempt.is_empty() { governed } else { selector::without_names(governed, exempt) }
 }

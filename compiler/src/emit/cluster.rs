@@ -25,8 +25,9 @@ use super::artifact::{Target, sha256};
 use super::cell::Cell;
 use super::floor::own::Renewal;
 use super::floor::{self, Members};
+use super::lost::IfLost;
 use super::{EmitError, EmitOptions, UnmatchedFloor, WebhookClient, namespace, network, selector};
-use crate::cluster::{BoundPolicy, Cells, InForce, Problem};
+use crate::cluster::{BoundPolicy, Cells, InForce, Problem, Taken};
 
 /// Name of the admission policy that protects bindings.
 pub const BINDINGS: &str = "bailiwick-bindings";
@@ -71,6 +72,8 @@ pub struct Left {
     pub labels: BTreeSet<String>,
     /// Packs with admission policies that exist, as `name@version`: no user without `widen` may delete them.
     pub packs: BTreeSet<String>,
+    /// Those bindings by name, with what their statuses say of their policies.
+    pub lost: BTreeMap<String, Option<IfLost>>,
 }
 
 impl Default for ClusterOptions {
@@ -181,8 +184,8 @@ pub fn objects(in_force: &InForce, cells: &Cells, options: &ClusterOptions) -> R
         }
     }
     closed(in_force, cells, &options.left.closed, &mut out)?;
-    kept(in_force, &emit, &options.left.packs, &mut out)?;
-    renewed(in_force, &mut out)?;
+    kept(in_force, &emit, &options.left, &mut out)?;
+    renewed(in_force, &options.left.lost, &mut out)?;
     labels(in_force, cells, &options.left.labels, &mut out)?;
     for one in cells.cells.values() {
         let Some(effective) = &one.effective else { continue };
@@ -279,7 +282,10 @@ fn closed(
             .values()
             .filter(|cell| cell.namespaces.iter().any(|namespace| namespaces.contains(namespace)));
         let at = |name: &String| bindings.iter().position(|one| one == name);
-        let named = here.map(|cell| (cell.name.clone(), cell.bindings.iter().filter_map(at).collect()));
+        let named = here.map(|cell| {
+            let names = std::iter::once(cell.name.clone()).chain(cell.former(in_force));
+            (names.collect(), cell.bindings.iter().filter_map(at).collect())
+        });
         let denies = bound.iter().find(|bound| {
             bound.stage == Stage::Enforce
                 && bound.policy.subject.as_ref().is_some_and(|subject| subject.unmatched == Unmatched::Deny)
@@ -302,20 +308,22 @@ fn closed(
 fn kept(
     in_force: &InForce,
     emit: &EmitOptions,
-    left: &BTreeSet<String>,
+    left: &Left,
     out: &mut Objects,
 ) -> Result<(), EmitError> {
     let mut all = Vec::new();
-    let mut packs = left.clone();
+    let mut packs = left.packs.clone();
     for bound in in_force.policies() {
-        let own = std::slice::from_ref(&bound.binding);
+        packs.extend(Cell::new(&bound.policy, &bound.digest, emit).packs().iter().cloned());
+    }
+    let lost = left.lost.iter().filter_map(|(name, one)| Some((name, one.clone()?)));
+    let known = in_force.policies().filter_map(|bound| Some((&bound.binding, IfLost::of(bound)?)));
+    for (name, IfLost { pack, namespaces, .. }) in known.chain(lost) {
+        let own = std::slice::from_ref(name);
         all.extend_from_slice(own);
-        let cell = Cell::new(&bound.policy, &bound.digest, emit);
-        packs.extend(cell.packs().iter().cloned());
-        let Some(governed) = cell.namespaces() else { continue };
-        let id = short(&serde_json::to_string(&(&bound.pack.name, &governed)).unwrap_or_default());
+        let id = short(&serde_json::to_string(&(&pack, &namespaces)).unwrap_or_default());
         let metadata = ours_named(&format!("{NAMESPACES}{id}"));
-        let (policy, binding) = floor::own::namespaces(&governed, &bound.pack.name, metadata);
+        let (policy, binding) = floor::own::namespaces(&namespaces, &pack, metadata);
         out.push(&policy, Target::AdmissionPolicy, own)?;
         out.push(&binding, Target::AdmissionPolicy, own)?;
     }
@@ -336,23 +344,28 @@ fn kept(
 
 /// Protects the packs that policies in force take by a requirement: each by a policy of its own, or by several
 /// if many packs extend it.
-fn renewed(in_force: &InForce, out: &mut Objects) -> Result<(), EmitError> {
-    let mut all: BTreeMap<&str, BTreeMap<Renewal, Vec<String>>> = BTreeMap::new();
-    for taken in in_force.taken() {
-        let renewal = Renewal {
-            by: taken.bound.pack.name.clone(),
-            version: taken.version,
-            meets: floor::own::meets(taken.requirement),
-        };
-        all.entry(taken.name).or_default().entry(renewal).or_default().push(taken.bound.binding.clone());
+fn renewed(
+    in_force: &InForce,
+    lost: &BTreeMap<String, Option<IfLost>>,
+    out: &mut Objects,
+) -> Result<(), EmitError> {
+    let mut all: BTreeMap<String, BTreeMap<Renewal, Vec<String>>> = BTreeMap::new();
+    let known = in_force
+        .policies()
+        .flat_map(|bound| bound.taken.iter().map(|one| (&bound.binding, &bound.pack.name, one.clone())));
+    let lost = lost.iter().filter_map(|(name, one)| Some((name, one.as_ref()?)));
+    let lost = lost.flat_map(|(name, one)| one.takes().map(move |taken| (name, &one.pack, taken)));
+    for (binding, by, Taken { name, requirement, version }) in known.chain(lost) {
+        let renewal = Renewal { by: by.clone(), version, meets: floor::own::meets(&requirement) };
+        all.entry(name).or_default().entry(renewal).or_default().push(binding.clone());
     }
     for (pack, renewals) in all {
         let renewals: Vec<(Renewal, Vec<String>)> = renewals.into_iter().collect();
         for (at, some) in renewals.chunks(floor::own::MAX_RENEWALS).enumerate() {
             let (some, bindings): (Vec<Renewal>, Vec<Vec<String>>) = some.iter().cloned().unzip();
-            let id = if at == 0 { short(pack) } else { short(&format!("{pack} {at}")) };
+            let id = if at == 0 { short(&pack) } else { short(&format!("{pack} {at}")) };
             let metadata = ours_named(&format!("{EXTENDED}{id}"));
-            let (policy, binding) = floor::own::renewals(pack, &some, metadata);
+            let (policy, binding) = floor::own::renewals(&pack, &some, metadata);
             let bindings: BTreeSet<String> = bindings.into_iter().flatten().collect();
             let bindings: Vec<String> = bindings.into_iter().collect();
             out.push(&policy, Target::AdmissionPolicy, &bindings)?;

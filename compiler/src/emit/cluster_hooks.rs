@@ -16,9 +16,10 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 
 use super::artifact::{Target, sha256};
-use super::cell::Cell;
+use super::cell::hooked;
 use super::cluster::{ClusterOptions, Objects, ours_named, short};
 use super::cluster_selectors::{Terms, selecting, unite};
+use super::lost::IfLost;
 use super::{EmitError, EmitOptions, selector, webhooks as hooks};
 use crate::cluster::{InForce, Problem};
 
@@ -82,15 +83,12 @@ enum Extent {
 pub fn webhooks(in_force: &InForce, options: &ClusterOptions) -> Result<Objects, EmitError> {
     let emit = options.emit();
     let mut asked: BTreeMap<LabelSelector, Asked> = BTreeMap::new();
-    for bound in in_force.policies() {
-        let cell = Cell::new(&bound.policy, &bound.digest, &emit);
-        let Some(namespaces) = cell.hooked_namespaces() else { continue };
-        let (mutated, validated) = asked.entry(namespaces).or_default();
-        mutated.extend(hooks::mutated(&cell));
-        // Always, to write the label.
-        mutated.insert(hooks::rule("", "v1", &["pods"], &["CREATE"]));
-        validated.extend(hooks::validated(&cell));
-        validated.extend(hooks::pod_rules());
+    let known = in_force.policies().filter_map(IfLost::of);
+    let lost = options.left.lost.values().map(|one| one.clone().unwrap_or_else(IfLost::unknown));
+    for one in known.chain(lost) {
+        let (mutated, validated) = asked.entry(hooked(one.namespaces, &emit)).or_default();
+        mutated.extend(one.mutates);
+        validated.extend(one.judges);
     }
     configurations(asked, &emit)
 }

@@ -25,6 +25,7 @@ mod cluster;
 mod cluster_hooks;
 mod cluster_selectors;
 mod floor;
+mod lost;
 mod manifest;
 mod namespace;
 mod network;
@@ -42,6 +43,7 @@ pub use cluster::{
     BINDINGS, CELLS, ClusterOptions, EXCEPTIONS, EXTENDED, Left, NAMESPACES, Object, Objects, PACKS, objects,
 };
 pub use cluster_hooks::{MAX_SELECTORS, configuration_name, webhooks};
+pub use lost::IfLost;
 pub use nsjail::NSJAIL_VERSION;
 pub use report::{Enforcement, Gap, LayerReport, Remains, Report, Statement};
 

@@ -74,7 +74,7 @@ pub(super) fn namespace_rules() -> Vec<ResourceRule> {
     vec![rule("", "v1", &["namespaces", "namespaces/status", "namespaces/finalize"], &["UPDATE"])]
 }
 
-fn template_rules() -> Vec<ResourceRule> {
+pub(super) fn template_rules() -> Vec<ResourceRule> {
     TEMPLATES
         .iter()
         .map(|(group, version, kinds)| rule(group, version, kinds, &["CREATE", "UPDATE"]))

@@ -132,7 +132,7 @@ fn judged(
         expires: Moment(10),
         approver: "alice".to_owned(),
     }];
-    let in_force = vec![InForce { bundle, stage: Stage::Enforce, exceptions }];
+    let in_force = vec![InForce { exceptions, ..InForce::from(bundle) }];
     let reviewer = Reviewer::with_rego(in_force, Namespaces::new(namespaces), &Regorus).unwrap();
     let parsed = |object: &str| {
         Json::parse(object.as_bytes()).unwrap_or_else(|error| panic!("{error}: {object}")).into_owned()

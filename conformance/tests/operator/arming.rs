@@ -7,7 +7,7 @@ use bailiwick_conformance::api::path;
 use bailiwick_conformance::programs;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::packs::{binding, pack};
 use crate::stage::{Operator, SYSTEM, Stage, condition, until};
@@ -57,11 +57,12 @@ fn it_is_armed_by_two_replicas_and_disarmed_by_whoever_deletes_it() {
     });
     // A successor that cannot see two replicas does not remove them either.
     first.stop();
+    let before = asks(&stage);
     let trusted = distrust(&stage);
     let second = operator(&stage, ports, &[]).leads();
     until("the authority is back", || (authorities(&stage) == trusted).then_some(()));
     second.passes(2, nudge);
-    assert_eq!(hooks(&stage).len(), 2);
+    assert_eq!(asks(&stage), before, "what was edited while no operator ran stayed");
     let _b = Webhook::start(&stage, ports[1]);
     stage.condition("policybinding", "armed", None, "Ready", "True");
     second.stop();
@@ -124,6 +125,11 @@ fn comes_back_once_it_is_gone(stage: &Stage, policy: &str) {
     until("it is made anew", || there()?["metadata"]["deletionTimestamp"].is_null().then_some(()));
 }
 
+/// What the configurations ask about.
+fn asks(stage: &Stage) -> Vec<Value> {
+    hooks(stage).iter().map(|one| one["webhooks"].clone()).collect()
+}
+
 /// The authorities that the configurations trust.
 fn authorities(stage: &Stage) -> Vec<Value> {
     let hooks = hooks(stage);
@@ -131,13 +137,16 @@ fn authorities(stage: &Stage) -> Vec<Value> {
     hooks.map(|hook| hook["clientConfig"]["caBundle"].clone()).collect()
 }
 
-/// Makes the configurations trust another authority; returns those that they trusted.
+/// Makes the configurations trust another authority and miss every request; returns those that they trusted.
 fn distrust(stage: &Stage) -> Vec<Value> {
     let trusted = authorities(stage);
     let leaf = std::fs::read(stage.folder.path().join("tls.crt")).expect("a certificate");
     for mut configuration in hooks(stage) {
         for hook in configuration["webhooks"].as_array_mut().expect("webhooks") {
             hook["clientConfig"]["caBundle"] = STANDARD.encode(&leaf).into();
+            hook["namespaceSelector"] = json!({ "matchLabels": { "no": "namespace" } });
+            hook["matchConditions"] = json!([{ "name": "never", "expression": "false" }]);
+            hook["rules"][0]["operations"] = json!(["DELETE"]);
         }
         let text = |at: &str| configuration.pointer(at).and_then(Value::as_str).unwrap_or_default();
         let path = path(text("/kind"), None, text("/metadata/name")).expect("a kind");
@@ -156,7 +165,7 @@ fn a_lost_binding_holds_nothing_up(stage: &Stage, ports: [u16; 2]) -> Operator {
         let patch = format!(r#"{{"spec": {{"pack": {{"version": "{version}"}}}}}}"#);
         stage.kubectl(&["patch", "policybinding", "armed", "--type=merge", "-p", &patch]);
     };
-    let before = hooks(stage);
+    let before = asks(stage);
     bound("9.9.9");
     let unheard = format!(r#"{{"status": {{"digest": "{}"}}}}"#, "0".repeat(64));
     let patch = ["patch", "policybinding", "armed", "--subresource=status", "--type=merge", "-p"];
@@ -170,8 +179,7 @@ fn a_lost_binding_holds_nothing_up(stage: &Stage, ports: [u16; 2]) -> Operator {
     assert_eq!(operator.metric("armed", ""), 1);
     let both = r#"{"key":"team","operator":"In","values":["a","b"]}"#;
     assert!(before.iter().all(|one| one.to_string().contains(both)), "{before:?}");
-    let webhooks = |all: &[Value]| all.iter().map(|one| one["webhooks"].clone()).collect::<Vec<_>>();
-    assert_eq!(webhooks(&hooks(stage)), webhooks(&before), "what was lost is asked about as before");
+    assert_eq!(asks(stage), before, "what was lost is asked about as before");
     bound("1.0.0");
     stage.condition("policybinding", "armed", None, "Ready", "True");
     stage.kubectl(&["delete", "policybinding", "later", "beside"]);

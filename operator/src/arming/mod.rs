@@ -154,7 +154,8 @@ pub enum Stance {
     Away(Recorded),
     /// The newest configurations are wanted.
     Newest,
-    /// Those that were in force stay unchanged: not enough replicas decide by the newest policies yet.
+    /// Those that were in force stay unchanged: not enough replicas decide by the newest policies yet. An
+    /// operator that starts does not know them, and cannot take what stands for them: the newest take their place.
     Before,
 }
 

@@ -67,7 +67,7 @@ fn status_after(
     failed: &BTreeMap<Key, String>,
     armed: &BTreeSet<String>,
 ) -> Value {
-    let outcome = Outcome { failed, armed, disarmed: None, now: "2026-01-01T00:00:00Z" };
+    let outcome = Outcome { failed, armed, disarmed: None, unsettled: &BTreeSet::new(), now: "2026-01-01T00:00:00Z" };
     let due = report(world, derived, &mirror.view(), &mut PackChecks::default(), &outcome);
     let of = due.into_iter().find(|one| one.live.key.kind == Kind::PolicyBinding);
     of.expect("a status").status
@@ -76,7 +76,7 @@ fn status_after(
 /// The statuses of all bindings, by name.
 fn statuses(mirror: &Mirror, world: &World, derived: &Derived) -> BTreeMap<String, Value> {
     let (failed, armed) = (BTreeMap::new(), BTreeSet::new());
-    let outcome = Outcome { failed: &failed, armed: &armed, disarmed: None, now: "2026-01-01T00:00:00Z" };
+    let outcome = Outcome { failed: &failed, armed: &armed, disarmed: None, unsettled: &BTreeSet::new(), now: "2026-01-01T00:00:00Z" };
     let due = report(world, derived, &mirror.view(), &mut PackChecks::default(), &outcome);
     let bindings = due.into_iter().filter(|one| one.live.key.kind == Kind::PolicyBinding);
     bindings.map(|one| (one.live.key.name.clone(), one.status)).collect()
@@ -115,6 +115,27 @@ fn a_binding_is_ready_once_the_api_server_asks_about_it() {
     let (reason, message) = ready(&failed, &others);
     assert!(reason == "CannotArm" && message.contains("too large"), "{reason} {message}");
     assert_eq!(ready(&failed, &derived.expected).0, "Ready", "what is asked about already still is");
+}
+
+#[test]
+fn what_cannot_be_emitted_takes_nothing_away() {
+    let mirror = cluster([pack("1.0.0", "192.0.2.0/24"), bound("1.0.0", &json!({}), &Value::Null)]);
+    let (world, before) = derived(&mut Deriver::default(), &mirror);
+    let failing = || Err(EmitError::Cidr { cidr: "x".to_owned() });
+    for (objects, hooks) in [(failing(), Ok(Objects::default())), (Ok(Objects::default()), failing())] {
+        let mut after = Derived { verdicts: before.verdicts.clone(), ..Derived::default() };
+        after.emitted(objects, hooks, SYSTEM);
+        assert!(after.unemitted.is_some() && after.wanted.is_empty(), "half of it is nothing");
+        after.or_as(before.clone());
+        assert_eq!((&after.wanted, &after.hooks), (&before.wanted, &before.hooks));
+        let status = status(&mirror, &world, &after);
+        assert_eq!(condition(&status, "Enforced")["reason"], "CannotEmit");
+    }
+    // What can be emitted takes the place of what was wanted before.
+    let mut after = Derived::default();
+    after.emitted(Ok(Objects::default()), Ok(Objects::default()), SYSTEM);
+    after.or_as(before);
+    assert!(after.wanted.is_empty() && after.hooks.is_empty());
 }
 
 const BROKEN: &str = "192.0.2.0/99";
@@ -162,7 +183,10 @@ fn what_cannot_be_worked_out_after_a_restart_is_lost_and_its_status_still_says_w
         assert_eq!(after.lost.keys().collect::<Vec<_>>(), ["a"], "{what}");
         assert!(!after.wanted.keys().any(|key| key.kind == Kind::Namespace), "{what}");
         let said = status(&mirror, &world, &after);
-        for member in ["version", "digest", "stage", "cells", "chosen"] {
+        // The webhook is asked about the same, whatever stands, and no label takes a namespace out.
+        assert_eq!(after.hooks, before.hooks, "{what}");
+        assert_eq!(kept_labels(&after), kept_labels(&before), "{what}");
+        for member in ["version", "digest", "stage", "cells", "chosen", "ifLost"] {
             assert_eq!(said[member], known[member], "{what}: {member}");
         }
         if what != "an unreadable binding" {
@@ -185,6 +209,73 @@ fn what_cannot_be_worked_out_after_a_restart_is_lost_and_its_status_still_says_w
     // A binding that was never in force has nothing to lose.
     let mirror = cluster([bound("1.0.0", &json!({}), &Value::Null)]);
     assert!(derived(&mut Deriver::default(), &mirror).1.lost.is_empty());
+}
+
+/// The policies that protect the labels of governed namespaces.
+fn kept_labels(derived: &Derived) -> BTreeMap<Key, Wanted> {
+    let own = |key: &Key| key.name.starts_with(bailiwick_compiler::emit::NAMESPACES);
+    derived.wanted.iter().filter(|(key, _)| own(key)).map(|(key, one)| (key.clone(), one.clone())).collect()
+}
+
+#[test]
+fn of_a_lost_binding_whose_status_says_nothing_more_every_namespace_is_asked_about() {
+    let known = json!({ "version": "1.0.0", "digest": "0".repeat(64), "stage": "Enforce" });
+    for said in [None, Some(json!({ "namespaces": 1 }))] {
+        let mut status = known.clone();
+        status.as_object_mut().expect("a status").extend(said.map(|said| ("ifLost".to_owned(), said)));
+        let mirror = cluster([bound("1.0.0", &json!({}), &status)]);
+        let (_, derived) = derived(&mut Deriver::default(), &mirror);
+        assert_eq!(derived.lost.len(), 1);
+        let hooks = derived.hooks.values().flat_map(|one| one.manifest["webhooks"].as_array().expect("webhooks"));
+        let everywhere = hooks.filter(|hook| {
+            let all = hook["namespaceSelector"]["matchExpressions"].as_array();
+            all.is_some_and(|all| all.len() == 1 && all[0]["operator"] == "NotIn")
+        });
+        let names: BTreeSet<&str> =
+            everywhere.filter_map(|hook| hook["name"].as_str()?.split_once('-')).map(|name| name.0).collect();
+        assert_eq!(names, ["connect", "mutate", "namespaces", "validate"].into());
+    }
+}
+
+#[test]
+fn no_version_of_an_extended_pack_is_published_unseen_beside_a_lost_binding() {
+    let fixed = |mut of: Live| {
+        let spec = of.body["spec"].as_object_mut().expect("a spec");
+        spec.remove("parameters");
+        spec["network"]["egress"][0]["ports"] = json!([{ "port": 443 }]);
+        of
+    };
+    let base = || {
+        let mut base = fixed(pack("1.0.0", "192.0.2.0/24"));
+        base.key.name = "base-1.0.0".to_owned();
+        let spec = base.body["spec"].as_object_mut().expect("a spec");
+        spec.insert("pack".to_owned(), json!("base"));
+        spec.remove("subjects");
+        base
+    };
+    let extending = |of: Live| {
+        let mut of = fixed(of);
+        of.body["spec"]["extends"] = json!([{ "name": "base", "version": "^1" }]);
+        of
+    };
+    let two = |status: &Value, good: bool| {
+        let [b, binding] = beside();
+        let a = good.then(|| extending(pack("1.0.0", "192.0.2.0/24")));
+        let objects = [base(), extending(b), binding, bound("1.0.0", &json!({}), status)];
+        cluster(objects.into_iter().chain(a))
+    };
+    let extended = |derived: &Derived| -> Vec<Value> {
+        let own = |key: &Key| key.name.starts_with(bailiwick_compiler::emit::EXTENDED);
+        derived.wanted.iter().filter(|(key, _)| own(key)).map(|(_, one)| one.manifest.clone()).collect()
+    };
+    let mirror = two(&Value::Null, true);
+    let (world, before) = derived(&mut Deriver::default(), &mirror);
+    let known = statuses(&mirror, &world, &before)["a"].clone();
+    assert_eq!(extended(&before).len(), 2, "{:?}", before.verdicts);
+    assert!(extended(&before)[0].to_string().contains("policypacks').name('a')"), "{:?}", extended(&before));
+    let (_, after) = derived(&mut Deriver::default(), &two(&known, false));
+    assert_eq!(after.lost.keys().collect::<Vec<_>>(), ["a"]);
+    assert_eq!(extended(&after), extended(&before));
 }
 
 /// The object as it exists after it was applied.

@@ -13,13 +13,6 @@ use crate::limits::WRITE_TIMEOUT;
 use crate::mirror::View;
 use crate::object::Key;
 
-/// Whether webhook configurations exist that could be kept. One kind alone does not judge: an operator may have
-/// died between writing the two.
-fn stands(view: &View, derived: &Derived) -> bool {
-    let exists = |kind| derived.hooks.keys().any(|key| key.kind == kind && view.get(key).is_some());
-    arming::KINDS.into_iter().all(exists)
-}
-
 impl Operator {
     /// Whether the webhook's configurations are wanted, and which; and how long they are removed, if they are
     /// disarmed.
@@ -32,13 +25,11 @@ impl Operator {
     ) -> Stance {
         let record = arming::read(view.get(&self.record_key()).map(AsRef::as_ref), now);
         self.recorded = record.recorded;
-        let stance =
-            match self.decided(view, derived, bundle, (&record, record.disarmament.is_over(now))).await {
-                // The newest ones would lack a binding that was in force. If none exist, they are better than
-                // none.
-                Stance::Newest if !derived.lost.is_empty() && stands(view, derived) => Stance::Before,
-                stance => stance,
-            };
+        let stance = match self.decided(view, derived, bundle, (&record, record.disarmament.is_over(now))).await {
+            // Not known: what stands stays.
+            Stance::Newest if derived.hooks.is_empty() => Stance::Before,
+            stance => stance,
+        };
         self.disarmament = arming::disarmament(&record, stance, now);
         stance
     }

@@ -33,6 +33,8 @@ impl Keep<'_> {
         let namespace = live.key.namespace.as_deref().unwrap_or_default();
         match live.key.kind {
             kind if arming::KINDS.contains(&kind) => self.hooks,
+            // But a disarmament for a time must take effect.
+            _ if self.derived.unemitted.is_some() => !(self.withdrawn && arming::is_withdrawn(&live.key)),
             Kind::ConfigMap | Kind::Deployment if self.derived.held.contains(namespace) => {
                 live.key.kind.share() == Share::Whole
             }
@@ -86,7 +88,8 @@ impl Keep<'_> {
         let known = self.derived.cells.cells.get(cell);
         let is_one = known.is_some_and(|cell| cell.namespaces.iter().any(|one| one == namespace));
         let place = (namespace.to_owned(), cell.to_owned());
-        let borne = self.borne.as_ref().is_none_or(|borne| borne.contains(&place));
+        let borne = self.borne.as_ref().is_none_or(|borne| borne.contains(&place))
+            || self.derived.former.contains(&place);
         allows && !is_one && borne && self.holds(namespace, packs)
     }
 
@@ -132,7 +135,7 @@ mod tests {
     fn derived(stage: &'static str) -> Derived {
         let mut derived = Derived::default();
         let bound =
-            BoundPack { pack: "a".to_owned(), chosen: Default::default(), stage, digest: "d".to_owned() };
+            BoundPack { pack: "a".to_owned(), chosen: Default::default(), stage, digest: "d".to_owned(), if_lost: None };
         derived.bound.insert("a".to_owned(), bound);
         derived.cells.reach.insert("n".to_owned(), vec!["a".to_owned()]);
         let cell = Cell {
@@ -157,6 +160,8 @@ mod tests {
         assert!(keep(&enforced, Some(&["old"])).live(&allowing("old")));
         assert!(keep(&enforced, None).live(&allowing("old")), "nobody knows yet which pods there are");
         assert!(!keep(&enforced, Some(&[])).live(&allowing("old")), "its last pod is gone");
+        let former = Derived { former: [("n".to_owned(), "old".to_owned())].into(), ..enforced.clone() };
+        assert!(keep(&former, Some(&[])).live(&allowing("old")), "the next pod may still be named so");
         assert!(!keep(&enforced, Some(&["new"])).live(&allowing("new")), "what is one is wanted, or not");
         assert!(
             !keep(&derived("Audit"), Some(&["old"])).live(&allowing("old")),
@@ -196,6 +201,22 @@ mod tests {
         let policy = |name: &str| object(Kind::ValidatingAdmissionPolicy, name, &json!({}));
         assert!(!withdrawn.live(&policy("bailiwick-0123-rules")));
         assert!(withdrawn.live(&policy(bailiwick_compiler::emit::BINDINGS)));
+    }
+
+    #[test]
+    fn nothing_goes_while_it_is_unknown_what_is_wanted() {
+        let mut derived = Derived::default();
+        let kinds = [Kind::NetworkPolicy, Kind::ValidatingAdmissionPolicy, Kind::Namespace, Kind::RuntimeClass];
+        let stays = |derived: &Derived, kind| {
+            let of = json!({ "annotations": { BINDINGS_ANNOTATION: "a" } });
+            keep(derived, Some(&[])).live(&object(kind, "bailiwick-x", &of))
+        };
+        assert!(kinds.into_iter().all(|kind| !stays(&derived, kind)));
+        derived.unemitted = Some("why".to_owned());
+        assert!(kinds.into_iter().all(|kind| stays(&derived, kind)));
+        let withdrawn = Keep { withdrawn: true, ..keep(&derived, Some(&[])) };
+        let policy = object(Kind::ValidatingAdmissionPolicy, "bailiwick-0123-rules", &json!({}));
+        assert!(!withdrawn.live(&policy));
     }
 
     #[test]

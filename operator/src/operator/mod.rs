@@ -20,12 +20,12 @@ use crate::arming::{self, Configurations, Disarmament, Recorded, Stance};
 use crate::cell_usage::CellUsage;
 use crate::certificates::{Certificates, MakeError, Profile};
 use crate::clock::Tick;
-use crate::derive::{Derived, Deriver, Options};
+use crate::derive::{Derived, Deriver, Named, Options};
 use crate::events::{self, EventRecorder, News};
 use crate::http::Health;
 use crate::kind::Kind;
 use crate::lease::{Election, Fence};
-use crate::limits::{IDLE_PASS, PROBE_EVERY, RETRY, SETTLE as SETTLE_EVENTS, STUCK};
+use crate::limits::{IDLE_PASS, NAMES_SETTLE, PROBE_EVERY, RETRY, SETTLE as SETTLE_EVENTS, STUCK};
 use crate::metrics::Metrics;
 use crate::mirror::{Mirror, View};
 use crate::object::{Key, Live, Wanted};
@@ -142,6 +142,8 @@ pub struct Operator {
     networks: BTreeMap<Key, Wanted>,
     /// What was expected when enough replicas were found to decide by it.
     served: Option<String>,
+    /// The next steps of bindings' names, and since when everything for them is in place.
+    naming: BTreeMap<String, (Named, Tick)>,
     /// The state in the arming record.
     recorded: Recorded,
     /// Until when and why, if it is disarmed.
@@ -191,6 +193,7 @@ impl Operator {
             armed: BTreeSet::new(),
             networks: BTreeMap::new(),
             served: None,
+            naming: BTreeMap::new(),
             recorded: Recorded::Waiting,
             disarmament: Disarmament::default(),
             recorder,
@@ -275,27 +278,43 @@ impl Operator {
         failed.extend(ending.map(|key| (key.clone(), ENDING.to_owned())));
         failed.extend(foreign(&wanted, &view, &self.settings.options.namespace));
         let (armed, now_text) = (&self.armed, whole_seconds(now));
-        let outcome = Outcome { failed: &failed, armed, disarmed: self.disarmed(), now: &now_text };
+        let unsettled = settle(&mut self.naming, &derivation.derived, &pass);
+        let outcome = Outcome {
+            failed: &failed,
+            armed,
+            disarmed: self.disarmed(),
+            unsettled: &unsettled,
+            now: &now_text,
+        };
         let due = report(&world, &derivation.derived, &self.shared.mirror.view(), &mut self.checks, &outcome);
         let statuses = self.statuses(due, &mut news).await;
         self.count(&derivation.derived);
         self.recorder.publish(news);
         let failing = !pass.failures.is_empty() || statuses;
-        let next = [derivation.derived.next, self.disarmament.until].into_iter().flatten().min();
+        let wait = self.rest(&derivation.derived, stance, &pass, !unsettled.is_empty(), now.as_second());
+        derivation.derived.problems.truncate(64);
+        self.derivation = Some(derivation);
+        Ok(After { wait, failed: failing })
+    }
+
+    /// When to compare again without news.
+    fn rest(&self, derived: &Derived, stance: Stance, pass: &Pass, settling: bool, now: i64) -> Duration {
+        let next = [derived.next, self.disarmament.until].into_iter().flatten().min();
         let next = next.map_or(IDLE_PASS, |next| {
-            Duration::from_secs(u64::try_from(next - now.as_second()).unwrap_or(0) + 1)
+            Duration::from_secs(u64::try_from(next - now).unwrap_or(0) + 1)
         });
         let probing = matches!(stance, Stance::Away(Recorded::Waiting) | Stance::Before);
         let mut wait = next.min(IDLE_PASS);
         if probing || self.certificates.as_ref().is_some_and(|one| one.next.is_some()) {
             wait = wait.min(PROBE_EVERY);
         }
+        if settling {
+            wait = wait.min(NAMES_SETTLE);
+        }
         if !pass.raced.is_empty() {
             wait = wait.min(RETRY.0);
         }
-        derivation.derived.problems.truncate(64);
-        self.derivation = Some(derivation);
-        Ok(After { wait, failed: failing })
+        wait
     }
 
     /// The derived state, derived again if the world has changed.
@@ -304,16 +323,20 @@ impl Operator {
         let options = &self.settings.options;
         let standing = Standing::read(view, &options.namespace);
         let now = now.as_second();
-        let known = self.derivation.take().filter(|known| {
+        let before = self.derivation.take();
+        let is_known = |known: &Derivation| {
             known.fingerprint == fingerprint
                 && known.derived.next.is_none_or(|next| now < next)
                 && (known.derived.lost.is_empty() || known.standing == standing)
-        });
-        known.unwrap_or_else(|| Derivation {
-            derived: self.deriver.derive(world, options, bundle, &standing, now),
-            standing,
-            fingerprint,
-        })
+        };
+        match before {
+            Some(known) if is_known(&known) => known,
+            before => {
+                let mut derived = self.deriver.derive(world, options, bundle, &standing, now);
+                before.into_iter().for_each(|before| derived.or_as(before.derived));
+                Derivation { derived, standing, fingerprint }
+            }
+        }
     }
 
     /// Everything that is wanted in this pass, and the state that the arming record gets with it.
@@ -397,12 +420,8 @@ impl Operator {
                 }
                 self.armed.clone_from(&derived.expected);
             }
-            // Those that were in force before a restart cover all that is in force, and enough replicas
-            // decide by it.
-            Stance::Before if self.served.is_some() && self.hooks.cover(&derived.hooks) => {
-                self.armed.clone_from(&derived.expected);
-            }
-            Stance::Before | Stance::Away(_) => {}
+            Stance::Before => self.hooks.renewed(&derived.hooks, &self.settings.options.namespace),
+            Stance::Away(_) => {}
         }
     }
 
@@ -432,6 +451,23 @@ impl Operator {
         let failing = derived.verdicts.values().filter(|verdict| !verdict.is_current()).count();
         metrics.failing.set(failing as u64);
     }
+}
+
+/// The bindings whose names of cells stay, since not everything that they need has been in place long enough.
+fn settle(since: &mut BTreeMap<String, (Named, Tick)>, derived: &Derived, pass: &Pass) -> BTreeSet<String> {
+    since.retain(|name, (step, _)| derived.naming.get(name) == Some(step));
+    let is_whole = pass.failures.is_empty() && pass.raced.is_empty() && derived.unemitted.is_none();
+    let mut unsettled = BTreeSet::new();
+    for (name, step) in derived.naming.iter().filter(|(_, step)| step.waits) {
+        let known = since.get(name).map(|(_, since)| Tick::now().since(*since));
+        if is_whole && known.is_none() {
+            since.insert(name.clone(), (step.clone(), Tick::now()));
+        }
+        if known.is_none_or(|known| known < NAMES_SETTLE) {
+            unsettled.insert(name.clone());
+        }
+    }
+    unsettled
 }
 
 /// The message for an object that was deleted and that another client's finalizer holds.

@@ -10,7 +10,7 @@ use crate::json::Json;
 use crate::policy::Subject;
 
 use super::annotation::annotation_name;
-use super::decide::{Found, cell};
+use super::decide::{Found, cells};
 use super::digests::pin;
 use super::evidence::Inquiry;
 use super::in_force::{Moment, Stage};
@@ -224,7 +224,7 @@ impl<'r> Review<'r> {
         }
         if is_pod && stored == StoredPod::No && !found.governing.is_empty() {
             enforced.iter().for_each(|bound| draft.own(bound));
-            draft.stamp(&cell(&found.governing));
+            cells(&found.governing).first().into_iter().for_each(|cell| draft.stamp(cell));
         }
         if is_pod {
             pin(&mut draft, &enforced, self.knows.images, old);

@@ -55,7 +55,7 @@ fn what_goes_from_one_configuration_to_another_is_asked_about_all_the_time() {
 
 #[test]
 fn configurations_of_which_one_kind_was_never_written_are_not_whole() {
-    let whole = |in_force| Configurations { in_force }.are_whole();
+    let whole = |in_force| Configurations { in_force, found: false }.are_whole();
     let both = configurations(&["a"]);
     assert!(whole(both.clone()) && !whole(BTreeMap::new()));
     for missing in both.keys() {
@@ -167,40 +167,35 @@ fn a_restart_skips_no_step() {
     }
 }
 
+/// What an operator that has just started asks for while too few replicas answer.
+fn asked_before(mirror: &Mirror, newest: &BTreeMap<Key, Wanted>) -> BTreeMap<Key, Wanted> {
+    let mut operator = Configurations::default();
+    operator.take_up(&mirror.view(), newest, "system");
+    operator.ask(Stance::Before, newest, "system")
+}
+
 #[test]
-fn after_a_restart_what_stands_is_taken_up_and_given_the_new_authorities() {
+fn after_a_restart_everything_is_asked_about_however_few_replicas_answer() {
+    let (before, newest) = (several(&[&["a", "b"], &["c"]]), several(&[&["b"], &["c", "d"]]));
     let mirror = Mirror::default();
-    for one in configurations(&["a", "b"]).into_values() {
-        let mut live = stored(&one, 1);
-        // As a user may have edited it.
-        for hook in live.body["webhooks"].as_array_mut().expect("webhooks") {
-            hook["failurePolicy"] = json!("Ignore");
-        }
-        mirror.applied(live);
-    }
-    let mut newest = configurations(&["b"]);
-    for one in newest.values_mut() {
+    before.values().for_each(|one| _ = mirror.applied(stored(one, 1)));
+    let of = |name: &str, hooks: &[&str]| {
+        (name.to_owned(), hooks.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>())
+    };
+    let asks = asked(&asked_before(&mirror, &newest));
+    assert_eq!(asks, [of("bailiwick", &["b b", "before-a a"]), of("bailiwick-1", &["c c", "d d"])]);
+    // Once that is written it is known, and stays.
+    let mut operator = Configurations::default();
+    operator.take_up(&mirror.view(), &newest, "system");
+    operator.renewed(&newest, "system");
+    assert_eq!(asked(&operator.ask(Stance::Before, &several(&[&["e"]]), "system")), asks);
+    let bundle = |one: &Wanted| one.manifest["webhooks"][0]["clientConfig"]["caBundle"].clone();
+    let mut renewed = newest.clone();
+    for one in renewed.values_mut() {
         one.manifest["webhooks"][0]["clientConfig"]["caBundle"] = json!("bmV3");
     }
-    let taken = with_bundle(&standing(&mirror.view(), &newest, "system"), &newest, "system");
-    assert_eq!(taken.keys().collect::<Vec<_>>(), newest.keys().collect::<Vec<_>>());
-    for one in taken.values() {
-        let hooks = one.manifest["webhooks"].as_array().expect("webhooks");
-        assert_eq!(hooks.len(), 2, "the lost binding's is there");
-        for hook in hooks {
-            assert_eq!(
-                (&hook["failurePolicy"], &hook["clientConfig"]["caBundle"]),
-                (&json!("Fail"), &json!("bmV3"))
-            );
-        }
-    }
-    assert!(covers(&taken, &newest) && covers(&taken, &configurations(&["a"])));
-    assert!(!covers(&taken, &configurations(&["b", "c"])), "nobody asks about what is bound since");
-    let mut more = configurations(&["b"]);
-    for one in more.values_mut() {
-        one.manifest["webhooks"][0]["rules"][0]["resources"] = json!(["pods", "secrets"]);
-    }
-    assert!(!covers(&taken, &more), "nor about what a pack asks for besides");
+    let taken = operator.ask(Stance::Before, &renewed, "system");
+    assert!(taken.values().all(|one| bundle(one) == json!("bmV3")), "{taken:?}");
 }
 
 /// Configurations with a webhook for each purpose, which is reached as `at` says.
@@ -230,36 +225,42 @@ fn reached(at: &Value) -> BTreeMap<Key, Wanted> {
 }
 
 #[test]
-fn what_was_edited_while_no_operator_ran_is_neither_kept_nor_taken_for_covering() {
+fn what_was_edited_while_no_operator_ran_does_not_stay() {
     let service =
         json!({ "service": { "namespace": "system", "name": "webhook", "port": 443 }, "caBundle": "b2xk" });
-    let evil = json!({ "url": "https://evil.example/allow", "caBundle": "ZXZpbA==" });
     let some = json!({ "matchLabels": { "judged": "yes" } });
     for at in [service, json!({ "url": "", "caBundle": "b2xk" })] {
         let newest = reached(&at);
         for (member, edit) in [
+            ("failurePolicy", &json!("Ignore")),
             ("objectSelector", &some),
-            ("clientConfig", &evil),
+            ("namespaceSelector", &some),
+            ("matchConditions", &json!([{ "name": "never", "expression": "false" }])),
+            ("rules", &json!([])),
+            ("clientConfig", &json!({ "url": "https://evil.example/allow", "caBundle": "ZXZpbA==" })),
             ("matchPolicy", &json!("Exact")),
             ("scope", &json!("Cluster")),
         ] {
             let (mirror, mut edited) = (Mirror::default(), newest.clone());
             for one in edited.values_mut() {
-                for hook in one.manifest["webhooks"].as_array_mut().expect("webhooks") {
+                let mut live = stored(one, 1);
+                for hook in live.body["webhooks"].as_array_mut().expect("webhooks") {
                     let edited = if member == "scope" { &mut hook["rules"][0] } else { hook };
                     edited[member] = edit.clone();
                 }
-                mirror.applied(stored(one, 1));
+                mirror.applied(live);
             }
-            assert!(!covers(&edited, &newest), "{member} of {at}");
-            let taken = standing(&mirror.view(), &newest, "system");
-            for (key, one) in &taken {
-                for (hook, own) in webhooks(one).zip(webhooks(&newest[key])) {
+            assert_eq!(asked_before(&mirror, &newest), newest, "{member} of {at}");
+            // What is moved to another configuration stays for a step, and asks this webhook.
+            for (key, one) in standing(&mirror.view(), &newest, "system") {
+                for (hook, own) in webhooks(&one).zip(webhooks(&newest[&key])) {
                     assert_eq!(hook["clientConfig"], own["clientConfig"], "{member} of {at}");
                     assert_eq!(hook.get("objectSelector"), None, "{member} of {at}");
+                    assert_eq!(hook["failurePolicy"], "Fail", "{member} of {at}");
                 }
             }
-            assert!(covers(&taken, &newest), "{member} of {at}");
         }
+        // One that lost its label is not found, and is wanted all the same.
+        assert_eq!(asked_before(&Mirror::default(), &newest), newest);
     }
 }
