@@ -1,5 +1,6 @@
 //! The corpora under every shipped pack that decides calls, as its golden bundle decides: no evasion is allowed by any tool whose facts are derived
-//! from it, and no line that people write ends in an error of evaluation.
+//! from it, built-in ones included, and no line that people write ends in an error of evaluation. Evasions of URLs meet no shipped pack, since
+//! none has a tool that takes one.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
@@ -45,7 +46,11 @@ impl Pack {
     }
 
     fn decide(&self, tool: &str, argument: &str, text: &str) -> ToolDecision {
-        let args = json!({ argument: text }).to_string();
+        let mut args = json!({ argument: text });
+        if tool == "workspace.write" {
+            args["content"] = json!("x");
+        }
+        let args = args.to_string();
         let call = ToolCall::parse("call", "session", self.subject.clone(), tool, args.as_bytes());
         decide_tool_call(&self.policy, &call.expect("a call"), &self.state, NOW_MS, None)
     }
@@ -67,11 +72,16 @@ impl Pack {
     }
 }
 
-/// The facts that the tools of a bundle are decided by.
+/// The facts that the tools of a bundle are decided by, those that it defines and those that every bundle has.
 fn derived(bundle: &Value) -> Vec<Derived> {
     let layers = bundle["tools"].as_array().expect("layers");
     let tools = layers.iter().flat_map(|layer| layer["definitions"].as_array().expect("tools"));
-    tools
+    let built_in = ["workspace.read", "workspace.write", "workspace.list"].map(|tool| Derived {
+        tool: tool.to_owned(),
+        kind: "path".to_owned(),
+        argument: "path".to_owned(),
+    });
+    let defined = tools
         .flat_map(|tool| {
             let name = tool["name"].as_str().expect("a name").to_owned();
             let entries = tool["derive"].as_array().expect("facts");
@@ -81,8 +91,8 @@ fn derived(bundle: &Value) -> Vec<Derived> {
                     Derived { tool: name.clone(), kind: kind.clone(), argument }
                 },
             )
-        })
-        .collect()
+        });
+    defined.chain(built_in).collect()
 }
 
 fn packs_folder() -> PathBuf {
@@ -95,7 +105,7 @@ fn golden(name: &str) -> Value {
     serde_json::from_slice(&std::fs::read(path).expect("the golden bundle")).expect("JSON")
 }
 
-/// Every shipped pack whose tools have facts.
+/// Every shipped pack whose tools are called.
 fn packs() -> Vec<Pack> {
     let folders = std::fs::read_dir(packs_folder()).expect("the packs");
     let mut names: Vec<String> = folders
@@ -103,8 +113,11 @@ fn packs() -> Vec<Pack> {
         .filter(|name| packs_folder().join(name).join("pack.yaml").is_file())
         .collect();
     names.sort();
-    let packs = names.iter().map(|name| Pack::of(name, &golden(name)));
-    packs.filter(|pack| !pack.derived.is_empty()).collect()
+    let defines = |bundle: &Value| {
+        bundle["tools"].as_array().is_some_and(|layers| layers.iter().any(|layer| layer["definitions"] != json!([])))
+    };
+    let bundles = names.iter().map(|name| (name, golden(name))).filter(|(_, bundle)| defines(bundle));
+    bundles.map(|(name, bundle)| Pack::of(name, &bundle)).collect()
 }
 
 /// Kind and text of every line of a corpus; a line of expansions is one of the shell too.
@@ -122,9 +135,12 @@ fn corpus(name: &str) -> Vec<(String, String)> {
 #[test]
 fn no_evasion_is_allowed_by_a_shipped_pack() {
     let lines = corpus("evasions.txt");
-    let shell = lines.iter().filter(|(kind, _)| kind == "shell").count();
-    assert!(shell >= 300, "{shell} evasions");
+    let count = |wanted: &str| lines.iter().filter(|(kind, _)| kind == wanted).count();
+    assert!(count("shell") >= 300 && count("path") >= 60, "{} and {}", count("shell"), count("path"));
     let packs = packs();
+    let derived = packs.iter().flat_map(|pack| &pack.derived);
+    let kinds: BTreeSet<&str> = derived.map(|derived| derived.kind.as_str()).collect();
+    assert_eq!(Vec::from_iter(kinds), ["git", "path", "shell"]);
     let names: Vec<&str> = packs.iter().map(|pack| pack.name.as_str()).collect();
     assert_eq!(names, ["build-runner", "code-interpreter"]);
     for pack in &packs {
@@ -135,13 +151,15 @@ fn no_evasion_is_allowed_by_a_shipped_pack() {
 /// Without the condition of the rule that they try to slip past, they are allowed: the test above can fail.
 #[test]
 fn the_evasions_slip_through_a_pack_without_its_condition() {
-    let mut bundle = golden("code-interpreter");
-    let rules = bundle["tools"][0]["rules"].as_array_mut().expect("rules");
-    let rule = rules.iter_mut().find(|rule| rule["name"] == "read-only-shell").expect("the rule");
-    rule["when"] = Value::Null;
     let lines = corpus("evasions.txt");
-    let allowed = Pack::of("code-interpreter", &bundle).allowed(&lines).len();
-    assert!(allowed >= 500, "only {allowed} evasions are allowed by a pack that allows nearly everything");
+    for (name, at_least) in [("read-only-shell", 500), ("files", 150)] {
+        let mut bundle = golden("code-interpreter");
+        let rules = bundle["tools"][0]["rules"].as_array_mut().expect("rules");
+        let rule = rules.iter_mut().find(|rule| rule["name"] == name).expect("the rule");
+        rule["when"] = Value::Null;
+        let allowed = Pack::of("code-interpreter", &bundle).allowed(&lines).len();
+        assert!(allowed >= at_least, "only {allowed} evasions are allowed without the condition of {name}");
+    }
 }
 
 /// Whatever tool the line is given to that takes it.

@@ -175,7 +175,10 @@ fn bind<'a>(of: &'a Bind, scope: &mut Scope<'a>) -> Result<Value<'a>> {
         Ok(value) => scope.set_slot(of.slot, value)?,
         Err(error) if error.is_limit() => return Err(error),
         Err(error) => {
-            scope.note(&error);
+            // Any other error is none until the body uses the name.
+            if error == EvalError::Opaque {
+                scope.note(&error);
+            }
             scope.fail_slot(of.slot, error)?;
         }
     }

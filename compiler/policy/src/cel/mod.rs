@@ -13,8 +13,8 @@
 //! Terms. *Fuel*: what an evaluation may still spend; each node costs one, work over strings, lists and
 //! patterns costs in proportion. *Limit error*: fuel or depth ran out; no `||` absorbs it, see [`eval`].
 //! *Absorption*: CEL's rule that `error || true` is true and `error && false` is false. *Opaque*: a value
-//! that exists but that no parser fully understood; every use of it except `isOpaque(x)` is an error, and an
-//! absorbed one is remembered, see [`Scope::read_opaque`].
+//! that exists but that no parser fully understood; every use of it except `isOpaque(x)` is an error. Of every
+//! absorbed error of a call one is remembered, see [`Scope::absorbed`].
 
 mod access;
 mod access_path;
@@ -35,7 +35,7 @@ mod value;
 mod watch;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use error::EvalError;
 pub use eval::eval;

@@ -96,7 +96,7 @@ pub struct Scope<'a> {
     roots: Roots<'a>,
     pub(super) loaded: &'a Loaded,
     pub(super) fuel: Fuel,
-    read_opaque: bool,
+    absorbed: Option<EvalError>,
     cache: Vec<Option<Result<Value<'a>, EvalError>>>,
     containers: [Option<List<'a>>; 2],
     slots: Vec<Value<'a>>,
@@ -126,7 +126,7 @@ impl<'a> Scope<'a> {
             roots,
             loaded,
             fuel,
-            read_opaque: false,
+            absorbed: None,
             cache: Vec::new(),
             containers: [None, None],
             slots: Vec::new(),
@@ -146,20 +146,27 @@ impl<'a> Scope<'a> {
     /// Gives the next expressions a budget of their own, and forgets what earlier ones read.
     pub fn set_fuel(&mut self, fuel: Fuel) {
         self.fuel = fuel;
-        self.read_opaque = false;
+        self.absorbed = None;
     }
 
-    /// Whether an expression used an opaque value and `||`, `&&`, `exists` or `all` absorbed the error. A
-    /// grant that did so grants nothing.
+    /// An error that `||`, `&&`, `exists` or `all` absorbed while a call was judged, of an opaque value before
+    /// any other. A grant in which one did so grants nothing.
+    #[must_use]
+    pub const fn absorbed(&self) -> Option<&EvalError> {
+        self.absorbed.as_ref()
+    }
+
+    /// Whether what was absorbed is the use of an opaque value.
     #[must_use]
     pub const fn read_opaque(&self) -> bool {
-        self.read_opaque
+        matches!(self.absorbed, Some(EvalError::Opaque))
     }
 
-    /// Remembers an error before it is absorbed.
-    pub(super) const fn note(&mut self, error: &EvalError) {
-        if matches!(error, EvalError::Opaque) {
-            self.read_opaque = true;
+    /// Remembers an error before it is absorbed. Only conditions of calls grant anything.
+    pub(super) fn note(&mut self, error: &EvalError) {
+        let first = self.absorbed.is_none() && self.may_hold_opaque();
+        if first || matches!(error, EvalError::Opaque) {
+            self.absorbed = Some(error.clone());
         }
     }
 

@@ -5,7 +5,7 @@ use crate::ir::{Cel, Const, Expr, Func, Macro, MacroKind, Root};
 use crate::json::Json;
 use crate::policy::Admission;
 
-mod build;
+pub(crate) mod build;
 mod core;
 mod laws;
 mod libraries;

@@ -96,6 +96,8 @@ impl Fact {
         };
         match derive {
             Derive::Shell(_) => Fact::Shell(shell::parse(text)),
+            // The clerk, whose workspace is the root, opens no absolute path.
+            Derive::Path(_) if workspace == "/" && text.starts_with('/') => Fact::Path(Known::Opaque),
             Derive::Path(_) => Fact::Path(path::parse(text, workspace)),
             Derive::Url(_) => Fact::Url(url::parse(text)),
             Derive::Git(_) => Fact::Git(git::parse(text)),

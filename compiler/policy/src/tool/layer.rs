@@ -422,8 +422,9 @@ pub(super) fn denial(
     }
 }
 
-/// Whether a condition holds. In a grant, an opaque read that `||` or `&&` absorbed is also an error: the
-/// value was computed without knowing what the call does.
+/// Whether a condition holds. In a grant, an error that `||` or `&&` absorbed is also one: of an opaque value,
+/// because the result was computed without knowing what the call does; of any other, because no error may
+/// take part in a permission.
 pub(super) fn truth(
     value: Result<Value<'_>, EvalError>,
     scope: &Scope<'_>,
@@ -435,15 +436,24 @@ pub(super) fn truth(
     }
     match value {
         Err(error) => failure(&error.to_string(), error.is_limit()),
-        Ok(Value::Bool(true)) if kind.is_grant() && scope.read_opaque() => {
-            failure("it reads an opaque value", false)
-        }
+        Ok(Value::Bool(true)) if kind.is_grant() => match scope.absorbed() {
+            None => Ok(true),
+            Some(error) => failure(&absorbed(error), false),
+        },
         Ok(Value::Bool(value)) => Ok(value),
         Ok(_) => failure("the result is not a boolean", false),
     }
 }
 
-/// The arguments that a grant gives. An absorbed opaque read is an error here too.
+/// Why a grant that came to a value grants nothing.
+fn absorbed(error: &EvalError) -> String {
+    match error {
+        EvalError::Opaque => "it reads an opaque value".to_owned(),
+        error => format!("part of it is an error: {error}"),
+    }
+}
+
+/// The arguments that a grant gives. An absorbed error is one here too.
 fn given(value: Result<Value<'_>, EvalError>, scope: &Scope<'_>) -> Result<Json<'static>, Failure> {
     let failure =
         |message: String, fuel: bool| Err(Failure { message: format!("its transform: {message}"), fuel });
@@ -452,8 +462,10 @@ fn given(value: Result<Value<'_>, EvalError>, scope: &Scope<'_>) -> Result<Json<
     }
     match value {
         Err(error) => failure(error.to_string(), error.is_limit()),
-        Ok(_) if scope.read_opaque() => failure("it reads an opaque value".to_owned(), false),
-        Ok(value) => transform::arguments(&value).or_else(|message| failure(message, false)),
+        Ok(value) => match scope.absorbed() {
+            None => transform::arguments(&value).or_else(|message| failure(message, false)),
+            Some(error) => failure(absorbed(error), false),
+        },
     }
 }
 

@@ -1,5 +1,6 @@
 //! Decisions as the language page says, sentence by sentence.
 
+mod absorbed;
 mod approvals;
 mod build;
 mod grants;

@@ -92,6 +92,42 @@ fn a_rule_that_runs_forever_is_denied_even_behind_or_true() {
     assert_eq!(decided(with_rule(Expr::Or(vec![endless(), constant(true)]), |_| {})), want);
 }
 
+/// The API server judges the same conditions: an error inside one gives what CEL says, on both sides. Exhausted fuel denies in all of them.
+#[test]
+fn errors_inside_operators_are_those_of_cel_and_fuel_is_not() {
+    let fails = || object(&["nowhere"]);
+    let none = || Expr::Call(Func::OptionalNone, Vec::new());
+    let of = |value: Expr| Expr::Call(Func::OptionalOf, vec![value]);
+    let or_value = |optional: Expr, other: Expr| Expr::Call(Func::OrValue, vec![optional, other]);
+    let exists = |body: Expr| {
+        let range = Expr::Call(Func::Range, vec![Expr::Const(Const::Int(2))]);
+        Expr::Macro(Box::new(Macro { kind: MacroKind::Exists, range, slot: 3, slot2: None, filter: None, body }))
+    };
+    let last = || Expr::Call(Func::Equal, vec![Expr::Slot(3), Expr::Const(Const::Int(1))]);
+    let conditions = |bad: &dyn Fn() -> Expr| {
+        [
+            ("bad || true", Expr::Or(vec![bad(), constant(true)]), true),
+            ("bad || false", Expr::Or(vec![bad(), constant(false)]), false),
+            ("bad && true", Expr::And(vec![bad(), constant(true)]), false),
+            ("bad && false", Expr::And(vec![bad(), constant(false)]), false),
+            ("!(bad && false)", Expr::Not(Box::new(Expr::And(vec![bad(), constant(false)]))), true),
+            ("bad ? true : true", Expr::Cond(bad().into(), constant(true).into(), constant(true).into()), false),
+            ("exists(i, bad)", exists(bad()), false),
+            ("exists(i, i == 1 || bad)", exists(Expr::Or(vec![last(), bad()])), true),
+            ("optional.none().orValue(bad)", or_value(none(), bad()), false),
+            ("optional.of(bad).orValue(true)", or_value(of(bad()), constant(true)), false),
+        ]
+    };
+    for (text, condition, holds) in conditions(&fails) {
+        let said = decided(with_rule(condition, |_| {}));
+        assert_eq!(said.starts_with("allowed"), holds, "{text}: {said}");
+    }
+    for (text, condition, _) in conditions(&endless) {
+        let said = decided(with_rule(condition, |_| {}));
+        assert!(said.starts_with("denied") && said.contains("more than its budget"), "{text}: {said}");
+    }
+}
+
 #[test]
 fn many_rules_that_run_forever_share_a_budget() {
     let mut policy = with_rule(endless(), |_| {});

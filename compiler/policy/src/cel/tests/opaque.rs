@@ -14,9 +14,9 @@ fn map_of<'a>(entries: Vec<(&'static str, Value<'a>)>) -> Value<'a> {
     Value::Map(Map::Owned(entries))
 }
 
-/// The value of an expression, and whether an opaque read was absorbed. `facts.x` is opaque, `facts.list` is
+/// The value of an expression, and the error that was absorbed. `facts.x` is opaque, `facts.list` is
 /// `['a', opaque]`, `facts.known` a list of strings, `facts.map` is `{'x': opaque}`.
-fn outcome(expr: Expr) -> (Result<String, EvalError>, bool) {
+fn outcome(expr: Expr) -> (Result<String, EvalError>, Option<EvalError>) {
     let call = Json::parse(br#"{"tool": "t", "args": {}}"#).unwrap();
     let loaded = Loaded::of_patterns(&["a+".to_owned()]).unwrap();
     let [runs, nothing, more, any] = ["ls | cat", "", "ls > f", "$X"].map(shell::parse);
@@ -47,7 +47,7 @@ fn outcome(expr: Expr) -> (Result<String, EvalError>, bool) {
         Value::Opaque => "opaque".to_owned(),
         value => super::shown(&value),
     });
-    (value, scope.read_opaque())
+    (value, scope.absorbed().cloned())
 }
 
 fn fact(name: &str) -> Expr {
@@ -223,18 +223,22 @@ fn only_runs_wants_at_least_one_command_and_all_of_the_list() {
 }
 
 #[test]
-fn an_absorbed_opaque_read_is_remembered() {
+fn an_absorbed_error_is_remembered() {
     let reads = || call!(Equal, x(), "a");
     let absorbed = |expr: Expr| outcome(expr);
-    assert_eq!(absorbed(or([reads(), true.expr()])), (Ok("true".into()), true));
-    assert_eq!(absorbed(and([reads(), false.expr()])), (Ok("false".into()), true));
+    assert_eq!(absorbed(or([reads(), true.expr()])), (Ok("true".into()), Some(EvalError::Opaque)));
+    assert_eq!(absorbed(and([reads(), false.expr()])), (Ok("false".into()), Some(EvalError::Opaque)));
     let any = over(MacroKind::Exists, fact("list"), call!(Equal, slot(0), "b"));
-    assert_eq!(absorbed(any), (Ok("true".into()), true));
+    assert_eq!(absorbed(any), (Ok("true".into()), Some(EvalError::Opaque)));
     // Not read at all: decided before, or passed to the one function that accepts it.
-    assert_eq!(absorbed(or([true.expr(), reads()])), (Ok("true".into()), false));
-    assert_eq!(absorbed(or([call!(IsOpaque, x()), reads()])), (Ok("true".into()), false));
-    // Absorbing another error is ordinary CEL.
-    assert_eq!(absorbed(or([fails(), true.expr()])), (Ok("true".into()), false));
+    assert_eq!(absorbed(or([true.expr(), reads()])), (Ok("true".into()), None));
+    assert_eq!(absorbed(or([call!(IsOpaque, x()), reads()])), (Ok("true".into()), None));
+    // An opaque value before any other error, in whatever order they are met.
+    let fails = || call!(Equal, fails(), 0_i64);
+    let divided = Some(EvalError::DivisionByZero);
+    assert_eq!(absorbed(or([fails(), true.expr()])), (Ok("true".into()), divided));
+    assert_eq!(absorbed(or([fails(), reads(), true.expr()])), (Ok("true".into()), Some(EvalError::Opaque)));
+    assert_eq!(absorbed(or([reads(), fails(), true.expr()])), (Ok("true".into()), Some(EvalError::Opaque)));
 }
 
 #[test]
