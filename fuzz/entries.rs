@@ -82,6 +82,13 @@ const OF_OTHERS: &[&str] = &[
     r#"{"permissions": {"allow": ["Bash(npm run *)", "Read", "Edit(./a[b]/**)"], "ask": ["Bash(x:*)"], "deny": ["Read(~/.ssh/**)", "Edit(//etc/x)", "Read(**/it's)"], "defaultMode": "plan"}}"#,
 ];
 
+/// A namespace, and a definition of a custom resource.
+const DECLARED: &[&str] = &[
+    "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Namespace, metadata: {name: a, labels: {x: y}}}\n",
+    "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: widgets.example.org}\nspec:\n  group: example.org\n  \
+     names: {kind: Widget, plural: widgets}\n  versions:\n  - name: v1\n    schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, additionalProperties: {type: array, items: {type: string, nullable: true}}}}}}\n",
+];
+
 /// Packs that are being written: short, so that a mutation is likely to hit what matters.
 const BEING_WRITTEN: &[&str] = &[
     "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nspec:\n  parameters: [{name: a, type: int, default: 3}]\n  admission:\n    rules:\n    - name: x\n      \
@@ -89,6 +96,8 @@ const BEING_WRITTEN: &[&str] = &[
      validations:\n      - expression: |\n          variables.v.all(c, c.image.startsWith('r/') && params.a > 1)\n      - {expression: \"pod.mainContainers.all(c, c.\n",
     "spec:\n  pools: [{name: warm}]\n  sandboxes:\n  - name: 's'\n    pool: \"warm\"\n    limits: {memory: \"${a}\",\n      wall\n  tools:\n    definitions:\n    - name: t\n      \
      input: {type: object, properties: {x: {type: string}}}\n      run: {sandbox: s, argv: [{arg: x}]}\n    rules:\n    - {name: r, tools: [t], when: \"call.args.x == 'ä😀'\", thr\n",
+    "Content-Length: 45\r\n\r\n{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"shutdown\"}\n",
+    r#"{"jsonrpc": "2.0", "method": "textDocument/didOpen", "params": {"textDocument": {"uri": "file:///p/pack.yaml", "text": "spec: {"}}}"#,
     "\u{feff}spec:\r\n  audit:\r\n    arg: &a !t\r\n  - x\r\n---\r\nkind: >-\r\n  two\r\n  lines\r\n...\r\n\"q\" : 'it''s'\r\n",
 ];
 
@@ -98,6 +107,7 @@ const EXPRESSIONS: &[&str] = &[
     "quantity('1Gi').isGreaterThan(quantity(params.max)) ? [1, 2.0, 3u].map(x, string(x)).join(',') : 'no'",
     "cel.bind(x, {'a': [?object.?spec.?b, b'\\x00']}, x.a.size() + 1 < 10 || !has(object.c))",
     "lists.range(30).map(i, string(i % 7)).sort().distinct().all(i, v, v != object.metadata.labels.a[i - i])",
+    "call.args.a.startsWith('b') && !isOpaque(facts) && session.calls < 9 && subject.agent in ['coder']",
     "object.spec.containers.sortBy(c, c.name).transformMap(i, c, c.name.findAll('[a-z]+')).exists(k, v, k > 0 && v.size() < 9)",
 ];
 
@@ -184,6 +194,7 @@ fn pack_texts(root: &Path) -> Vec<Vec<u8>> {
     tests.sort();
     let tests = tests.iter().filter(|path| path.extension().is_some_and(|ext| ext == "yaml"));
     let mut seeds = of_packs(root, &["pack.yaml", "pack.lock"]);
+    seeds.extend(texts(DECLARED));
     seeds.extend(tests.map(|path| std::fs::read(path).expect("a test")));
     seeds
 }

@@ -13,11 +13,11 @@ use crate::custom_kinds::CustomKinds;
 use crate::lower::admission::kinds;
 
 /// What the expressions of an admission rule may name, from the list `match.resources`, before parameters and
-/// variables.
+/// variables. `custom`: the custom resources whose schemas are known.
 #[must_use]
-pub fn admission_context(resources: &Json) -> Context {
+pub fn admission_context(resources: &Json, custom: &CustomKinds) -> Context {
     let rules: Vec<ResourceRule> = resources.as_array().into_iter().flatten().map(rule).collect();
-    let kinds = kinds::of(&rules, &CustomKinds::default());
+    let kinds = kinds::of(&rules, custom);
     let mut context = Context::admission(kinds.object);
     context.pod = kinds.pod;
     context

@@ -1,12 +1,15 @@
 //! The entry point for fuzzers over the text of a pack.
 
+use crate::custom_kinds::CustomKinds;
 use crate::library::MemoryLibrary;
+use crate::namespaces;
 use crate::parameters::Bindings;
 use crate::source::{PackSources, SourceFile};
+use crate::yaml::{Limits, each_document};
 
-/// Reads, checks and resolves arbitrary bytes as a pack, as a lock and as tests. Whatever they are, this
-/// returns in bounded time and memory, and its answer is consistent: a result exactly if there is no error,
-/// places inside the files, and the same answer twice.
+/// Reads, checks and resolves arbitrary bytes as a pack, as a lock, as tests, as namespaces and as definitions of
+/// custom resources. Whatever they are, this returns in bounded time and memory, and its answer is consistent: a
+/// result exactly if there is no error, places inside the files, and the same answer twice.
 ///
 /// # Panics
 /// If one of these does not hold, which is a bug.
@@ -33,4 +36,11 @@ pub fn fuzz(bytes: &[u8]) {
     let again = crate::resolve::resolve(&sources, &library, &Bindings::default());
     assert_eq!(again.1, diagnostics, "another answer to the same text");
     let _ = crate::policy_test::read(&[SourceFile::new("test.yaml", bytes)]);
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let _ = namespaces::read(text);
+    }
+    let mut kinds = CustomKinds::default();
+    let _ = each_document(0, "crd.yaml", bytes, &Limits::MANIFESTS, |document| {
+        let _ = kinds.add(&document.to_json());
+    });
 }

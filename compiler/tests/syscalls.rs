@@ -109,6 +109,31 @@ fn no_profile_sends_characters_to_a_terminal() {
     }
 }
 
+/// As BW0402 says: a profile's sockets are Unix, TCP and UDP, whatever the sandbox may reach.
+#[test]
+fn no_profile_makes_sockets_of_other_families_or_raw_ones() {
+    const FAMILIES: [u32; 3] = [1, 2, 10];
+    for (profile, add) in [(Python, &["socket", "socketpair"][..]), (Shell, &[][..])] {
+        let syscalls = lowered(profile, add, &[]).expect("a profile");
+        for name in ["socket", "socketpair"] {
+            let socket = allowed(&syscalls, name).expect("in the profile");
+            let passes = |arguments: [u32; 3]| {
+                let holds =
+                    |test: &ArgumentTest| arguments[usize::from(test.index)] & test.mask == test.value;
+                socket.when.iter().any(|all| all.iter().all(holds))
+            };
+            assert!(passes([1, 1, 0]), "{name}: Unix");
+            for family in (0..64).filter(|family| !FAMILIES.contains(family)) {
+                assert!((0..8).all(|kind| !passes([family, kind, 0])), "{name}: family {family}");
+            }
+            // Raw sockets, and SCTP in a stream.
+            for arguments in [[2, 3, 0], [10, 3, 58], [2, 3, 255], [2, 1, 132]] {
+                assert!(!passes(arguments), "{name}: {arguments:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn the_union_has_what_any_has() {
     let python = lowered(Python, &[], &["connect"]).expect("known names");

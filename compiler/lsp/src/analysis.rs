@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bailiwick_compiler::check::{bw0103_limit_exceeded, bw0207_unknown_pack};
+use bailiwick_compiler::compile::compile_with;
 use bailiwick_compiler::diagnostic::{About, Diagnostic, FieldPath, Place, Severity};
 use bailiwick_compiler::emit::{self, Artifacts, EmitOptions, Enforcement};
 use bailiwick_compiler::library::Library;
 use bailiwick_compiler::resolve;
 use bailiwick_compiler::source::{PackSources, SourceFile};
 use bailiwick_compiler::yaml::SourceMap;
-use bailiwick_compiler::{Bindings, Compiled, compile, fragments, policy_test};
+use bailiwick_compiler::{Bindings, Compiled, fragments, policy_test};
 use bailiwick_policy::bundle;
 use bailiwick_policy::policy::Policy;
 use lsp_types::{DiagnosticRelatedInformation, DiagnosticSeverity, Location, NumberOrString};
@@ -81,7 +82,8 @@ pub fn analyse(home: &Home, reach: &Reach) -> Analysis {
     if !loaded.too_much.is_empty() {
         return refused(home, &loaded, reach);
     }
-    let compiled = compile(&[(&loaded.sources, Bindings::default())], &loaded.library);
+    let packs = [(&loaded.sources, Bindings::default())];
+    let compiled = compile_with(&packs, &loaded.library, &loaded.kinds);
     let view = view(home, &loaded, &compiled);
     let own = fragments::identity(&loaded.sources).map(|(name, _)| name);
     let mut findings =
@@ -182,7 +184,7 @@ fn view(home: &Home, loaded: &Loaded, compiled: &Compiled) -> View {
     let mut library: Vec<_> =
         loaded.folders.iter().map(|((name, _), folder)| (name.clone(), folder.clone())).collect();
     library.dedup_by(|a, b| a.0 == b.0);
-    View { sources, library: Arc::new(library) }
+    View { sources, library: Arc::new(library), kinds: Arc::clone(&loaded.kinds) }
 }
 
 struct Findings<'a> {

@@ -25,7 +25,8 @@ pub fn of(path: &[Segment], root: &Node, text: &str, view: &View) -> Option<Cont
         }
         "spec.admission.rules[]" => {
             let resources = rule.get("match").and_then(|matched| matched.get("resources"));
-            authoring::admission_context(&resources.map(|list| list.to_json(text)).unwrap_or_default())
+            let resources = resources.map(|list| list.to_json(text)).unwrap_or_default();
+            authoring::admission_context(&resources, &view.kinds)
         }
         _ => return None,
     };

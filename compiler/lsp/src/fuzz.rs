@@ -1,4 +1,4 @@
-//! The entry point for fuzzers over text that is being written.
+//! The entry point for fuzzers over text that is being written, and over the messages of a client.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::place;
 use crate::position::Lines;
 use crate::schema::Language;
 use crate::view::{Owner, Source, View};
-use crate::{definition, hover};
+use crate::{definition, frame, hover, rpc};
 
 /// Positions that are tried in one text.
 const PLACES: usize = 8;
@@ -17,12 +17,14 @@ const PLACES: usize = 8;
 /// Bytes that are read: for larger texts only their size matters.
 const MAX_BYTES: usize = 16 << 10;
 
-/// Reads arbitrary bytes as a text that is being written, and makes requests about positions in it. For any
-/// bytes, this must return, and its results must be within the text and on character boundaries.
+/// Reads arbitrary bytes as a text that is being written, and makes requests about positions in it; also as messages
+/// on a stream and as one message. For any bytes, this must return, and its results must be within the text and on
+/// character boundaries.
 ///
 /// # Panics
 /// If it does not; that is a bug.
 pub fn fuzz(bytes: &[u8]) {
+    messages(bytes);
     let Ok(text) = std::str::from_utf8(bytes.get(..MAX_BYTES.min(bytes.len())).unwrap_or_default()) else {
         return;
     };
@@ -55,6 +57,19 @@ pub fn fuzz(bytes: &[u8]) {
             let _ = expression::name_at(text, offset);
         }
     }
+}
+
+/// Reads all messages of a stream, and the bytes as the content of one.
+fn messages(bytes: &[u8]) {
+    let mut input = bytes;
+    loop {
+        match frame::read(&mut input) {
+            Ok(Some(message)) => drop(rpc::parse(&message)),
+            Err(frame::FrameError::TooLarge { .. }) => {}
+            Ok(None) | Err(_) => break,
+        }
+    }
+    let _ = rpc::parse(bytes);
 }
 
 fn holds_together(node: &Node, text: &str) {

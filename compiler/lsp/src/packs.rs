@@ -10,9 +10,12 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bailiwick_compiler::custom_kinds::CustomKinds;
+use bailiwick_compiler::diagnostic::Severity;
 use bailiwick_compiler::fragments;
 use bailiwick_compiler::library::MemoryLibrary;
 use bailiwick_compiler::source::{PackSources, SourceFile};
+use bailiwick_compiler::yaml::{Limits, each_document};
 use semver::Version;
 
 use crate::documents::Overlay;
@@ -89,6 +92,8 @@ pub struct Loaded {
     pub sources: PackSources,
     /// `tests/*.yaml`.
     pub tests: Vec<SourceFile>,
+    /// The custom resources whose definitions are in `schemas/*.yaml`, which the command line takes as `--schema`.
+    pub kinds: Arc<CustomKinds>,
     /// The packs that it may extend.
     pub library: MemoryLibrary,
     /// The folders of those packs.
@@ -120,6 +125,8 @@ pub fn load(home: &Home, reach: &Reach) -> Loaded {
         Home::Folder(folder) => {
             loaded.sources = files.pack(folder);
             loaded.tests = files.folder(&folder.join("tests"), &["yaml", "yml"], "tests/");
+            let schemas = files.folder(&folder.join("schemas"), &["yaml", "yml"], "schemas/");
+            loaded.kinds = Arc::new(kinds(&schemas, &mut files.problems));
         }
         Home::File(file) => {
             let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -140,6 +147,20 @@ pub fn load(home: &Home, reach: &Reach) -> Loaded {
     }
     loaded.problems = files.problems;
     loaded
+}
+
+/// The custom resources that some files define. What cannot be read of them has no types.
+fn kinds(files: &[SourceFile], problems: &mut Vec<String>) -> CustomKinds {
+    let mut kinds = CustomKinds::default();
+    for file in files {
+        let mut said = Vec::new();
+        let (_, found) = each_document(0, &file.name, &file.bytes, &Limits::MANIFESTS, |document| {
+            said.extend(kinds.add(&document.to_json()).err().map(|error| error.to_string()));
+        });
+        said.extend(found.into_iter().filter(|one| one.severity == Severity::Error).map(|one| one.message));
+        problems.extend(said.into_iter().map(|why| format!("{} is not read: {why}", file.name)));
+    }
+    kinds
 }
 
 struct Files<'o> {

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bailiwick_compiler::custom_kinds::CustomKinds;
 use bailiwick_compiler::diagnostic::Segment;
 
 use crate::outline::{Entry, Node, Outline};
@@ -60,6 +61,8 @@ pub struct View {
     pub sources: Vec<Arc<Source>>,
     /// The packs of the library: names and folders.
     pub library: Arc<Vec<(String, PathBuf)>>,
+    /// The custom resources whose definitions lie in `schemas/`.
+    pub kinds: Arc<CustomKinds>,
 }
 
 impl View {

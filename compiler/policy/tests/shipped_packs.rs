@@ -81,17 +81,14 @@ fn derived(bundle: &Value) -> Vec<Derived> {
         kind: "path".to_owned(),
         argument: "path".to_owned(),
     });
-    let defined = tools
-        .flat_map(|tool| {
-            let name = tool["name"].as_str().expect("a name").to_owned();
-            let entries = tool["derive"].as_array().expect("facts");
-            entries.iter().flat_map(|entry| entry.as_object().expect("a fact")).map(
-                move |(kind, argument)| {
-                    let argument = argument.as_str().expect("an argument").to_owned();
-                    Derived { tool: name.clone(), kind: kind.clone(), argument }
-                },
-            )
-        });
+    let defined = tools.flat_map(|tool| {
+        let name = tool["name"].as_str().expect("a name").to_owned();
+        let entries = tool["derive"].as_array().expect("facts");
+        entries.iter().flat_map(|entry| entry.as_object().expect("a fact")).map(move |(kind, argument)| {
+            let argument = argument.as_str().expect("an argument").to_owned();
+            Derived { tool: name.clone(), kind: kind.clone(), argument }
+        })
+    });
     defined.chain(built_in).collect()
 }
 
@@ -114,7 +111,9 @@ fn packs() -> Vec<Pack> {
         .collect();
     names.sort();
     let defines = |bundle: &Value| {
-        bundle["tools"].as_array().is_some_and(|layers| layers.iter().any(|layer| layer["definitions"] != json!([])))
+        bundle["tools"]
+            .as_array()
+            .is_some_and(|layers| layers.iter().any(|layer| layer["definitions"] != json!([])))
     };
     let bundles = names.iter().map(|name| (name, golden(name))).filter(|(_, bundle)| defines(bundle));
     bundles.map(|(name, bundle)| Pack::of(name, &bundle)).collect()

@@ -39,7 +39,7 @@ mod tests;
 mod tools;
 mod types;
 
-use bailiwick_policy::cel::{Env, Fuel, Loaded, Scope, eval};
+use bailiwick_policy::cel::{Arguments, CallEnv, Env, Fuel, Loaded, Scope, Value, eval};
 use bailiwick_policy::ir::Cel;
 use bailiwick_policy::json::Json;
 use bailiwick_policy::policy::Admission;
@@ -103,10 +103,11 @@ pub fn compile_variable(
     Ok(index)
 }
 
-/// For fuzzing: takes any bytes as CEL text, compiles them, and evaluates the result over a small object,
-/// with the fuel of a rule. Must return, whatever the bytes.
+/// For fuzzing: takes any bytes as CEL text, compiles them, and evaluates the result over a small object and over a
+/// call, with the fuel of a rule. Must return, whatever the bytes.
 pub fn fuzz(data: &[u8]) {
     let Ok(source) = std::str::from_utf8(data) else { return };
+    fuzz_call(source);
     let mut interner = Interner::default();
     let Ok((cel, _)) = compile(source, &Context::admission(Type::Dyn), &mut interner) else { return };
     let admission = Admission {
@@ -126,6 +127,35 @@ pub fn fuzz(data: &[u8]) {
     // Exhausted fuel is an error whatever the outcome; callers check it as well.
     let _written = outcome.ok().filter(|value| value.fits(FUZZED_BYTES)).map(|value| value.to_json());
 }
+
+/// The same as the condition of a tool rule, over a call of which one fact is opaque.
+fn fuzz_call(source: &str) {
+    let mut interner = Interner::default();
+    let context = Context::tool(Type::Dyn, Type::Dyn, Type::Dyn);
+    let Ok((cel, _)) = compile(source, &context, &mut interner) else { return };
+    let (Ok(loaded), Ok(call)) = (Loaded::of_patterns(interner.regexes()), Json::parse(FUZZED_CALL)) else {
+        return;
+    };
+    let arguments = call.get("args").map_or(Value::Null, Value::from);
+    let env = CallEnv {
+        call: &call,
+        arguments: Arguments::Known,
+        subject: arguments.clone(),
+        session: arguments.clone(),
+        facts: Value::list(vec![arguments.clone(), Value::Opaque]),
+        now: Value::Null,
+        result: Value::Null,
+        params: arguments.clone(),
+        pack: Value::Null,
+    };
+    let mut scope = Scope::of_call(&loaded, env, Fuel::new(Fuel::DEFAULT));
+    let prepared = loaded.prepare(&cel);
+    let _ = eval(&prepared, &mut scope);
+}
+
+/// The call over which [`fuzz`] evaluates conditions.
+const FUZZED_CALL: &[u8] =
+    br#"{"tool": "t", "args": {"a": "b", "labels": {"x": [1, 2.5, null]}, "calls": 3, "agent": "coder"}}"#;
 
 /// Longest JSON output of a value, limited as callers do: a text can occur in it a million times.
 const FUZZED_BYTES: usize = 1 << 20;

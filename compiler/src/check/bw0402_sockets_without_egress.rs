@@ -1,6 +1,10 @@
 //! The sandbox adds system calls of the network, but names no egress rule: it has no network, so the calls only widen
 //! what an attacker may try.
 //!
+//! Calls that the profile itself has are not reported. They serve Unix sockets and the sandbox's own loopback interface, the only one that a sandbox
+//! without egress rules has; their arguments are tested in every sandbox, so that no other family of sockets and no raw one is made. Whoever needs
+//! neither writes `remove: [socket]`, as `code-interpreter` does for Python.
+//!
 //! ```yaml fails
 //! pools:
 //! - {name: warm, backend: Native, runtimeClass: runc, podSecurity: {level: Baseline, version: v1.36},

@@ -1,6 +1,10 @@
 //! The sandbox can write where its programs lie: on `PATH` (`/usr/bin:/bin`), or over a path that it may only read. A
 //! call could replace what a later call runs.
 //!
+//! That a file of the workspace is executed is no contradiction: no field of a pack promises that no new code runs. The callers of a sandbox bring
+//! its code themselves, as a command line or as source text, and an interpreter needs no executable file to run more of it. What bounds new code is
+//! the sandbox around it.
+//!
 //! ```yaml fails
 //! pools:
 //! - {name: warm, backend: Native, runtimeClass: runc, podSecurity: {level: Baseline, version: v1.36},

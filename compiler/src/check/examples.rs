@@ -125,14 +125,50 @@ fn examples_fail_and_pass_as_documented() {
 /// while parameters are put in, before the sections, and `tests/pack_diagnostics.rs` has it.
 const ELSEWHERE: &[&str] = &["BW0519", "BW0523", "BW0608"];
 
+/// Whether a code's documentation has a failing pack, what is said of it, and its passing twin.
+pub(super) fn is_complete(code: Code) -> bool {
+    let blocks = blocks(code);
+    ["yaml fails", "text", "yaml passes"].iter().all(|tag| blocks.contains_key(*tag))
+}
+
 #[test]
 fn every_check_has_an_example() {
     for code in codes().filter(|code| code.id() >= "BW0220" && !ELSEWHERE.contains(&code.id())) {
-        let blocks = blocks(code);
-        for tag in ["yaml fails", "text", "yaml passes"] {
-            assert!(blocks.contains_key(tag), "{code} has no block `{tag}`");
-        }
+        assert!(is_complete(code), "{code} lacks a failing pack, what is said of it, or a passing twin");
     }
+}
+
+/// A pack with one pool and one sandbox in it; `kind` and `backend` of the pool, and the sandbox's limits.
+fn confined(kind: &str, backend: &str, limits: &str) -> String {
+    format!(
+        "isolation:\n  runtimeClass: {{classes: [{{name: c, handler: h, kind: {kind}}}]}}\npools:\n- {{name: warm, backend: {backend}, runtimeClass: c, podSecurity: {{level: Baseline, version: v1.36}},\n   userNamespace: Required, cgroup: Writable, resources: {{cpus: \"2\", memory: 1Gi}}}}\nsandboxes:\n- name: shell\n  pool: warm\n  filesystem: {{readOnly: [/usr, /bin]}}\n  syscalls: {{profile: Shell}}\n  limits: {{wallClock: 30s, {limits}, processes: 64, output: 1Mi}}\n"
+    )
+}
+
+#[test]
+fn a_profile_is_inert_in_a_pod_of_gvisor_and_of_kata() {
+    let code = super::bw0418_inert_seccomp::CODE;
+    let said = |kind: &str, backend: &str| {
+        rendered(&compiled(&confined(kind, backend, "memory: 512Mi"), &BTreeMap::new()), code)
+    };
+    for kind in ["GVisor", "Kata"] {
+        assert!(said(kind, "Pod").contains("RuntimeClass `c` does not apply the profile"), "{kind}");
+        assert_eq!(said(kind, "Native"), "", "{kind}");
+    }
+    assert_eq!(said("Runc", "Pod"), "");
+}
+
+#[test]
+fn memory_and_cpus_stay_below_those_of_the_pool() {
+    let said = |limits: &str| {
+        let code = super::bw0410_limits_above_pool::CODE;
+        rendered(&compiled(&confined("Runc", "Native", limits), &BTreeMap::new()), code)
+    };
+    let found = said("cpus: 2500m, memory: 512Mi");
+    assert!(found.contains("limits.cpus: limit `2500m` is above the `2` of pool `warm`"), "{found}");
+    let found = said("memory: 2Gi");
+    assert!(found.contains("limits.memory: limit `2Gi` is above the `1Gi` of pool `warm`"), "{found}");
+    assert_eq!(said("cpus: \"2\", memory: 1Gi"), "");
 }
 
 #[test]

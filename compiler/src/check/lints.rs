@@ -41,6 +41,7 @@ const CHECKS: &[Check] = &[
     bw0432_shared_key::check,
     bw0433_code_with_stdin::check,
     bw0434_transform_without_grant::check,
+    bw0435_exempt_runtime_class::check,
     bw0505_egress_by_host::check,
     bw0506_proxy::check,
     bw0507_image_evidence::check,

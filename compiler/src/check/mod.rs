@@ -7,6 +7,8 @@
 //! target cannot express it, 06xx no effect, 07xx risky.
 
 #[cfg(test)]
+mod clauses;
+#[cfg(test)]
 mod examples;
 mod lints;
 mod view;
@@ -131,6 +133,7 @@ codes! { LAYERS:
     bw0432_shared_key,
     bw0433_code_with_stdin,
     bw0434_transform_without_grant,
+    bw0435_exempt_runtime_class,
 }
 
 // What no target enforces.

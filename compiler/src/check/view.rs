@@ -2,7 +2,7 @@
 
 use bailiwick_crds::admission::AdmissionRule;
 use bailiwick_crds::network::EgressRule;
-use bailiwick_crds::pack::{PolicyPackSpec, RuntimeKind};
+use bailiwick_crds::pack::{PolicyPackSpec, RuntimeClass, RuntimeKind};
 use bailiwick_crds::sandbox::{Pool, Sandbox};
 use bailiwick_crds::scalar::{Duration, Quantity};
 use bailiwick_crds::tools::{Tool, ToolRule};
@@ -53,10 +53,15 @@ impl<'a> View<'a> {
             .find(|(_, pool)| pool.name == name)
     }
 
+    /// What the family says of a RuntimeClass, pack by pack.
+    pub(crate) fn runtime_classes(&self, name: &str) -> impl Iterator<Item = &'a RuntimeClass> {
+        let classes = self.family().filter_map(|spec| spec.isolation.as_ref()?.runtime_class.as_ref());
+        classes.flat_map(|rules| &rules.classes).filter(move |class| class.name == name)
+    }
+
     /// What the family says that a RuntimeClass is; `None` if it does not define it.
     pub(crate) fn runtime_kind(&self, name: &str) -> Option<RuntimeKind> {
-        let classes = self.family().filter_map(|spec| spec.isolation.as_ref()?.runtime_class.as_ref());
-        classes.flat_map(|rules| &rules.classes).find(|class| class.name == name).map(|class| class.kind)
+        self.runtime_classes(name).map(|class| class.kind).next()
     }
 
     /// The pool that a sandbox of the family runs in; `None` also for a ceiling, which runs nowhere.

@@ -1,5 +1,5 @@
-//! ValidatingAdmissionPolicies with their bindings, and Kyverno's ValidatingPolicies: both are rules in
-//! Kubernetes' CEL.
+//! ValidatingAdmissionPolicies with their bindings, and Kyverno's ValidatingPolicies, namespaced or not: all are
+//! rules in Kubernetes' CEL.
 //!
 //! Each policy and binding makes one rule, or two where it denies CREATE and UPDATE. A pack's rule for both
 //! only warns about an UPDATE that leaves a violation as it was, which the sources deny; a rule for UPDATE
@@ -233,7 +233,8 @@ fn resource_rules(policy: Object<'_>) -> &[Value] {
 fn governs_templates(policy: Object<'_>, losses: &mut Losses) -> bool {
     let controllers = policy.at("/spec/autogen/podControllers/controllers").and_then(Value::as_array);
     let rules = resource_rules(policy);
-    let is_wanted = policy.kind() == "ValidatingPolicy" && controllers.is_none_or(|all| !all.is_empty());
+    let is_wanted =
+        policy.kind() != "ValidatingAdmissionPolicy" && controllers.is_none_or(|all| !all.is_empty());
     let all = |name: &str, is_one: &dyn Fn(&str) -> bool| {
         let is_all = |list: &Vec<Value>| list.iter().all(|one| one.as_str().is_some_and(is_one));
         let holds = |rule: &Value| rule.get(name).and_then(Value::as_array).is_some_and(is_all);
@@ -261,6 +262,13 @@ fn only(of: &Value, members: &[&str]) -> Value {
     Value::Object(there.collect())
 }
 
+/// A selector of the namespace that a namespaced policy is in, which alone it governs.
+fn own_namespace(policy: Object<'_>) -> Option<Value> {
+    let namespace = policy.at("/metadata/namespace").and_then(Value::as_str).unwrap_or("default");
+    let of_one = || json!({"matchLabels": {"kubernetes.io/metadata.name": namespace}});
+    (policy.kind() == "NamespacedValidatingPolicy").then(of_one)
+}
+
 fn matching(policy: Object<'_>, binding: Option<Object<'_>>, losses: &mut Losses) -> Value {
     let known =
         ["resourceRules", "excludeResourceRules", "namespaceSelector", "objectSelector", "matchPolicy"];
@@ -284,7 +292,9 @@ fn matching(policy: Object<'_>, binding: Option<Object<'_>>, losses: &mut Losses
     for name in ["namespaceSelector", "objectSelector"] {
         let own = policy.at(&format!("/spec/matchConstraints/{name}"));
         let of_binding = binding.and_then(|binding| binding.at(&format!("/spec/matchResources/{name}")));
-        selectors.push(both(own, of_binding));
+        let selector = both(own, of_binding);
+        let at_home = (name == "namespaceSelector").then(|| own_namespace(policy)).flatten();
+        selectors.push(both(selector.as_ref(), at_home.as_ref()));
     }
     if let Some(binding) = binding {
         for name in ["resourceRules", "excludeResourceRules"] {

@@ -76,7 +76,7 @@ impl Kind {
                 "admissionregistration.k8s.io",
                 "ValidatingAdmissionPolicy" | "ValidatingAdmissionPolicyBinding",
             ) => Some(Self::AdmissionPolicy),
-            ("policies.kyverno.io", "ValidatingPolicy") => Some(Self::Kyverno),
+            ("policies.kyverno.io", "ValidatingPolicy" | "NamespacedValidatingPolicy") => Some(Self::Kyverno),
             ("", "Namespace") => Some(Self::PodSecurity),
             ("networking.k8s.io", "NetworkPolicy") => Some(Self::NetworkPolicy),
             ("", "") if object.get("defaultAction").is_some() => Some(Self::Seccomp),

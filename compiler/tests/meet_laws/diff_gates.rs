@@ -487,3 +487,54 @@ fn a_throttle_that_forgets_sooner_is_wider() {
     let only_new = "throttle `limit` is only in NEW: it can only refuse calls".to_owned();
     assert!(found.notes.contains(&only_new), "{:?}", found.notes);
 }
+
+/// A tool with an enumeration, a flag and a text, and its rules.
+fn deploys(rules: &str) -> Policy {
+    policy(&format!(
+        "  pools: [{{name: warm, backend: Native, runtimeClass: runc, podSecurity: {{level: Baseline, version: v1.36}}, userNamespace: Required, cgroup: Writable, resources: {{cpus: \"2\", memory: 1Gi}}}}]
+  sandboxes:
+  - {{name: shell, pool: warm, filesystem: {{readOnly: [/usr, /bin]}}, syscalls: {{profile: Shell}}, limits: {{wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}}}}
+  tools:
+    definitions:
+    - name: deploy.run
+      description: Deploys.
+      input:
+        type: object
+        required: [stage, note]
+        additionalProperties: false
+        properties: {{stage: {{type: string, enum: [dev, test, live]}}, force: {{type: boolean}}, note: {{type: string, maxLength: 99}}}}
+      run: {{sandbox: shell, argv: [{{value: /usr/bin/deploy}}, {{value: \"--\"}}, {{arg: stage}}, {{arg: note}}]}}
+    rules:
+{rules}"
+    ))
+}
+
+/// Enumerations and booleans are tried in all combinations: what is told is all that there is, and nothing says that it was bounded.
+#[test]
+fn rules_over_enumerations_alone_are_compared_exactly() {
+    let rule = |when: &str| {
+        deploys(&format!("    - {{name: few, tools: [deploy.run], when: \"{when}\", allow: {{}}}}\n"))
+    };
+    let bounds = |old: &Policy, new: &Policy| {
+        let found = compared(old, new);
+        let of_tools = found.bounds.into_iter().filter(|bound| bound.layer == Layer::Tools);
+        (found.changes.len(), of_tools.count())
+    };
+    let (dev, most) = (rule("call.args.stage == 'dev'"), rule("call.args.stage != 'live'"));
+    assert_eq!(bounds(&dev, &most), (1, 0));
+    // The same by other words: nothing differs, and that is sure.
+    assert_eq!(bounds(&most, &rule("call.args.stage in ['dev', 'test']")), (0, 0));
+    // Only the two together tell them apart.
+    let (forced, unforced) = ("call.args.?force.orValue(false)", "!call.args.?force.orValue(false)");
+    let both = rule(&format!("call.args.stage == 'test' ? {unforced} : {forced}"));
+    assert_eq!(bounds(&both, &rule(&format!("call.args.stage == 'test' ? true : {forced}"))), (1, 0));
+    // A text, the caller, and what came before are not finitely many.
+    for when in ["call.args.note == 'x'", "subject.agent == 'x'", "session.calls < 3"] {
+        assert!(bounds(&dev, &rule(when)).1 > 0, "{when}");
+    }
+    let throttled = "    state: {counters: [{name: all, window: 60s}]}\n";
+    let throttled = deploys(&format!(
+        "    - {{name: few, tools: [deploy.run], when: \"call.args.stage == 'dev'\", allow: {{}}}}\n    - {{name: rate, tools: [deploy.run], throttle: {{counter: all, max: 2}}}}\n{throttled}"
+    ));
+    assert!(bounds(&dev, &throttled).1 > 0);
+}

@@ -98,6 +98,33 @@ fn cannot_confine(output: &str) -> bool {
     output.contains("a cgroup that it may write") && !is_root
 }
 
+/// The steps that the guide of a first pack promises, in this order: a guide that lost one would still show what its commands print.
+#[test]
+fn the_guide_of_a_first_pack_has_every_step() {
+    let text = std::fs::read_to_string(root().join("docs/guide/first-pack.md")).expect("the guide");
+    let blocks = pieces(&text).into_iter().filter_map(|piece| match piece {
+        Piece::Block(shown) => Some(shown),
+        Piece::Text(_) => None,
+    });
+    let mut steps = blocks.flatten();
+    for (command, output) in [
+        ("bailiwick init ", "pack.yaml is written"),
+        ("bailiwick check ", "did you mean `podTemplates`?"),
+        ("bailiwick explain BW0104", "error[BW0104]: unknown field"),
+        ("podTemplates:/' policy-packs/scratch/pack.yaml && bailiwick check ", ": ok"),
+        ("bailiwick test --coverage ", "never false"),
+        ("bailiwick test --coverage ", "passed, 0 failed"),
+        ("bailiwick test --mutate ", "1 SURVIVE"),
+        ("bailiwick test --mutate ", "15 edits, 14 noticed, 1 refused"),
+        ("bailiwick diff ", "widened"),
+    ] {
+        let found = steps.any(|shown| {
+            shown.command.contains(command) && shown.lines.iter().any(|line| line.contains(output))
+        });
+        assert!(found, "no `{command}` that prints `{output}`, in its place");
+    }
+}
+
 #[test]
 fn documents_show_what_the_commands_print() {
     let mut commands = 0;

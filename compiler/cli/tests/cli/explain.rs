@@ -102,6 +102,55 @@ fn a_result_shows_what_the_caller_gets_and_why() {
     assert_eq!(said["notes"][0], "the call is not allowed, so it has no result");
 }
 
+/// Every node of a condition but its constants is there once, in the order and the depth of the text, with what it came to each time.
+#[test]
+fn a_condition_is_shown_with_all_its_parts() {
+    let condition = "subject.groups.size() > 1 + 1 ? call.tool.contains('x') : !(subject.agent == 'mallory') && [1, 2].exists(i, i == session.calls) || has(subject.labels.team)";
+    let stage = Stage::new();
+    stage.write("results/pack.yaml", &RESULTS.replace("subject.agent == 'mallory'", condition));
+    let (_, said) = explained(&stage, &["--call", "{tool: files.list, args: {}}", "results"]);
+    let shown = |part: &&Value| {
+        let values = part["values"].as_array().expect("values").iter();
+        let values: Vec<&str> = values.filter_map(|one| one["value"]["text"].as_str()).collect();
+        // Whole variables are long; their members follow.
+        let values = if values.iter().any(|value| value.starts_with('{')) {
+            "{…}".to_owned()
+        } else {
+            values.join(", ")
+        };
+        format!("{} {} = {values}", part["depth"], part["text"].as_str().expect("a text"))
+    };
+    let found: Vec<String> = parts(rule(&said, "closed")).iter().map(shown).collect();
+    let (_, otherwise) = condition.split_once(" : ").expect("two branches");
+    let (both, _) = otherwise.split_once(" || ").expect("two operands");
+    let expected = [
+        format!("0 {condition} = false"),
+        "1 subject.groups.size() > 1 + 1 = false".to_owned(),
+        "2 subject.groups.size() = 0".to_owned(),
+        "3 subject.groups = []".to_owned(),
+        "4 subject = {…}".to_owned(),
+        // Not evaluated.
+        "1 call.tool.contains('x') = ".to_owned(),
+        "2 call.tool = ".to_owned(),
+        "3 call = ".to_owned(),
+        format!("1 {otherwise} = false"),
+        format!("2 {both} = false"),
+        "3 !(subject.agent == 'mallory') = true".to_owned(),
+        "4 (subject.agent == 'mallory') = false".to_owned(),
+        "5 subject.agent = \"\"".to_owned(),
+        "6 subject = {…}".to_owned(),
+        "3 [1, 2].exists(i, i == session.calls) = false".to_owned(),
+        "4 i == session.calls = false, false".to_owned(),
+        "5 i = 1, 2".to_owned(),
+        "5 session.calls = 0, 0".to_owned(),
+        "6 session = {…}".to_owned(),
+        "2 has(subject.labels.team) = false".to_owned(),
+        "3 subject.labels = {…}".to_owned(),
+        "4 subject = {…}".to_owned(),
+    ];
+    assert_eq!(found, expected);
+}
+
 /// Each part is where the output says it is.
 #[test]
 fn the_place_of_a_part_is_where_its_text_is() {

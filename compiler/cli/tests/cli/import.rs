@@ -276,6 +276,30 @@ fn a_policy_of_kyverno_is_a_rule_over_pods_and_templates() {
     assert!(!templates("resources: [pods]", "resources: [pods, services]"), "not pods alone");
 }
 
+/// It holds where it is, besides what its own selector says.
+#[test]
+fn a_namespaced_policy_of_kyverno_is_a_rule_over_its_namespace() {
+    let stage = Stage::empty();
+    let text = HOST_PATH
+        .replace("kind: ValidatingPolicy", "kind: NamespacedValidatingPolicy")
+        .replace("{name: disallow-host-path}", "{name: disallow-host-path, namespace: shop}");
+    let rules = |text: &str| {
+        let (_, report) = imported(&stage, text, &[]);
+        report["pack"]["spec"]["admission"]["rules"].as_array().cloned().expect("rules")
+    };
+    let all = rules(&text);
+    assert!(all.len() == 2 && all[0]["podTemplates"] == true, "{all:?}");
+    for rule in &all {
+        let labels = &rule["match"]["namespaceSelector"]["matchLabels"];
+        assert_eq!(labels["kubernetes.io/metadata.name"], "shop", "{rule}");
+    }
+    let selected = "  matchConstraints:\n    namespaceSelector: {matchLabels: {team: a}}\n";
+    for rule in rules(&text.replace("  matchConstraints:\n", selected)) {
+        let selector = rule["match"]["namespaceSelector"].to_string();
+        assert!(selector.contains("shop") && selector.contains("team"), "{selector}");
+    }
+}
+
 #[test]
 fn network_policies_of_one_subject_allow_what_they_allowed_together() {
     let stage = Stage::empty();

@@ -70,6 +70,32 @@ fn fields_by_place_without_those_that_are_there() {
     offers(&mut stage, &with("pool: warm\n", "po¦: warm\n"), &["pool"], &[]);
 }
 
+const WIDGETS: &str = r#"apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: widgets.example.org}
+spec:
+  group: example.org
+  names: {kind: Widget, plural: widgets}
+  versions:
+  - name: v1
+    schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {size: {type: integer}, colour: {type: string}}}}}}
+"#;
+
+/// As with `--schema` on the command line: definitions in `schemas/` beside the pack give types to what rules over custom resources read.
+#[test]
+fn fields_of_custom_resources_by_the_definitions_beside_the_pack() {
+    let mut stage = Stage::new();
+    stage.write("schemas/widgets.yaml", WIDGETS);
+    let rule = |expression: &str| {
+        format!(
+            "{PACK}    - {{name: w, match: {{resources: [{{apiGroups: [example.org], apiVersions: [v1], resources: [widgets], operations: [CREATE]}}]}}, validations: [{{expression: \"{expression}\", message: m}}]}}\n"
+        )
+    };
+    assert_eq!(stage.open("pack.yaml", &rule("object.spec.size < 3")), [] as [Value; 0]);
+    assert!(!stage.change("pack.yaml", &rule("object.spec.sise < 3")).is_empty(), "a misspelt field");
+    offers(&mut stage, &rule(&format!("object.spec.{CURSOR}")), &["size", "colour"], &["containers"]);
+}
+
 #[test]
 fn words_names_and_parameters() {
     let mut stage = stage();

@@ -97,6 +97,38 @@ fn from_a_declaration_to_everything_that_names_it() {
     assert_eq!(places(&stage, &answer).len(), 2, "{answer}");
 }
 
+/// Word by word, for a rule of the network, a level and images: what is said is what the artifacts do.
+#[test]
+fn hover_says_exactly_what_a_line_compiles_to() {
+    let mut stage = Stage::new();
+    let sections = "  isolation: {podSecurity: {level: Restricted, version: v1.36}}\n  network:\n    egress:\n    - {name: web, to: {cidr: 192.0.2.0/24}, ports: [{port: 443, protocol: TCP}]}\n  images:\n  - {match: [\"registry.example.org/a/**\"], digest: Required}\n  pools:\n";
+    let text = PACK.replace("  pools:\n", sections);
+    stage.open("pack.yaml", &text);
+    let webhook = "\n  - enforced fully by webhook\n  - enforced fully by admissionPolicy: on CREATE as the webhook; on UPDATE a check that the stored object already failed is not asked again; templates of workload kinds are not judged, the pods made of them are";
+    for (line, word, expected) in [
+        (
+            "name: web",
+            "web",
+            "Compiles to\n- egress to 192.0.2.0/24 at TCP 443 is allowed. (`network/egress/web`)\n  - enforced fully by networkPolicy: where the network plugin enforces NetworkPolicy; traffic from the pod's own node is always let in, connections that stand when the policy is made may go on\n\nin `kubernetes/network-policies.yaml`".to_owned(),
+        ),
+        (
+            "level: Restricted",
+            "level",
+            format!("Compiles to\n- Each governed pod meets Pod Security level restricted of version v1.36. (`isolation/podSecurity/restricted:v1.36`){webhook}\n  - enforced fully by podSecurityAdmission: by the namespace's labels, unless the API server's configuration exempts a user, namespace or RuntimeClass\n\nin `kubernetes/admission-policies.yaml`, `kubernetes/namespace.yaml`, `kubernetes/pod-template.yaml`, `kubernetes/webhooks.yaml`"),
+        ),
+        (
+            "digest: Required",
+            "digest",
+            format!("Compiles to\n- Images match one of: registry.example.org/a/**; with a digest where they match: registry.example.org/a/**. (`images/0`){webhook}\n\nin `kubernetes/admission-policies.yaml`, `kubernetes/webhooks.yaml`"),
+        ),
+    ] {
+        let at = text.find(line).unwrap() + line.find(word).unwrap() + 1;
+        let answer = stage.at("textDocument/hover", "pack.yaml", &text, at);
+        let said = answer["contents"]["value"].as_str().unwrap_or_default();
+        assert_eq!(said.rsplit("\n\n---\n\n").next(), Some(expected.as_str()), "{line}: {said}");
+    }
+}
+
 #[test]
 fn hover_says_what_a_field_is_for_which_type_a_part_has_and_what_a_line_compiles_to() {
     let mut stage = Stage::new();

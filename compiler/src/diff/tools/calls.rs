@@ -55,6 +55,11 @@ impl<'p> Calls<'p> {
         Self { tool, schemas, sides, most, seen, found, wishing, is_cut: false }
     }
 
+    /// A call with these arguments.
+    pub(super) fn add_arguments(&mut self, args: Value) {
+        self.add(ToolCallCase { args: Some(args), ..self.call(&[]) });
+    }
+
     /// The calls of test cases.
     pub(super) fn add_seeds(&mut self, seeds: &[TestCase]) {
         let of_tool = |case: &&ToolCallCase| case.tool == self.tool;

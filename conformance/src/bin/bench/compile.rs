@@ -34,9 +34,10 @@ fn measure(folder: &Path) -> Result<Report> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let hundred = folder.join("hundred.yaml");
     std::fs::write(&hundred, hundred_rules(0)?)?;
-    let next = folder.join("hundred-next.yaml");
     // Each rule has another constant: all hundred differ.
-    std::fs::write(&next, hundred_rules(1)?)?;
+    let [old, next] = ["old.yaml", "next.yaml"].map(|name| folder.join(name));
+    std::fs::write(&old, half_and_half(0)?)?;
+    std::fs::write(&next, half_and_half(1)?)?;
     let sixteen = root.join("conformance/bench/sixteen-rules");
     let (manifests, namespaces) = (folder.join("manifests.yaml"), folder.join("namespaces.yaml"));
     let made = manifests::manifests(MANIFESTS)?;
@@ -49,7 +50,7 @@ fn measure(folder: &Path) -> Result<Report> {
             .map(|name| root.join("policy-packs").join(name)),
     );
     five.extend([sixteen.clone(), hundred.clone()]);
-    let compared = ["diff".into(), hundred.clone(), next, "--fail-on".into(), "any".into()];
+    let compared = ["diff".into(), old, next, "--fail-on".into(), "any".into()];
     let review = ["review".into(), sixteen, "--namespaces".into(), namespaces, "-f".into(), manifests];
 
     check_findings(&review, &made)?;
@@ -107,13 +108,53 @@ fn peak_of(status: &Path) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// A pack of a hundred rules, each with a variable and two expressions.
+/// A pack of a hundred rules.
 fn hundred_rules(more: usize) -> Result<String> {
-    let mut text = String::from(
-        "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {name: hundred-1.0.0}\nspec:\n  pack: hundred\n  version: 1.0.0\n  \
-         subjects: {namespaces: {selector: {}}, pods: {}, unmatched: Allow}\n  admission:\n    rules:\n",
-    );
-    for number in 0..100 {
+    let mut text = String::from(HEAD);
+    admission_rules(&mut text, 100, more)?;
+    Ok(text)
+}
+
+/// A pack of fifty rules over pods and of fifty over the calls of ten tools.
+fn half_and_half(more: usize) -> Result<String> {
+    let mut text = String::from(HEAD);
+    admission_rules(&mut text, 50, more)?;
+    text.push_str(SANDBOX);
+    for tool in 0..10 {
+        writeln!(
+            text,
+            "    - {{name: tool.t{tool}, input: {{type: object, required: [text], additionalProperties: false, properties: {{text: {{type: string, maxLength: 99}}, stage: {{type: string, enum: [dev, live]}}}}}}, \
+             run: {{sandbox: shell, argv: [{{value: /bin/echo}}, {{value: \"--\"}}, {{arg: text}}]}}}}"
+        )?;
+    }
+    text.push_str("    rules:\n");
+    for number in 0..50 {
+        let (tool, size) = (number / 5, number + more);
+        let effect = if number % 5 == 0 { "allow" } else { "deny" };
+        writeln!(
+            text,
+            "    - {{name: call-{number}, tools: [tool.t{tool}], when: \"call.args.text.startsWith('a{size}') || call.args.?stage.orValue('dev') == 'live' && call.args.text.size() > {size}\", {effect}: {{}}}}"
+        )?;
+    }
+    Ok(text)
+}
+
+/// How a pack of many rules begins.
+const HEAD: &str = "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {name: hundred-1.0.0}\nspec:\n  pack: hundred\n  version: 1.0.0\n  \
+     subjects: {namespaces: {selector: {}}, pods: {}, unmatched: Allow}\n";
+
+/// Where its tools run, and how they begin.
+const SANDBOX: &str = "  pools: [{name: warm, backend: Native, runtimeClass: runc, podSecurity: {level: Baseline, version: v1.36}, userNamespace: Required, cgroup: Writable, resources: {cpus: \"2\", memory: 1Gi}}]
+  sandboxes:
+  - {name: shell, pool: warm, filesystem: {readOnly: [/usr, /bin]}, syscalls: {profile: Shell}, limits: {wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}}
+  tools:
+    definitions:
+";
+
+/// So many rules over pods, each with a variable and two expressions.
+fn admission_rules(text: &mut String, count: usize, more: usize) -> Result<()> {
+    text.push_str("  admission:\n    rules:\n");
+    for number in 0..count {
         let size = number + more;
         write!(
             text,
@@ -122,7 +163,7 @@ fn hundred_rules(more: usize) -> Result<String> {
              validations: [{{expression: \"variables.large.all(c, c.image != 'i{number}')\", messageExpression: \"'image: ' + string(variables.large.size())\"}}]\n"
         )?;
     }
-    Ok(text)
+    Ok(())
 }
 
 /// Runs before anything is measured: the findings must be exactly the broken rules, rule by rule.

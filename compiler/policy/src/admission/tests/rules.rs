@@ -101,7 +101,14 @@ fn errors_inside_operators_are_those_of_cel_and_fuel_is_not() {
     let or_value = |optional: Expr, other: Expr| Expr::Call(Func::OrValue, vec![optional, other]);
     let exists = |body: Expr| {
         let range = Expr::Call(Func::Range, vec![Expr::Const(Const::Int(2))]);
-        Expr::Macro(Box::new(Macro { kind: MacroKind::Exists, range, slot: 3, slot2: None, filter: None, body }))
+        Expr::Macro(Box::new(Macro {
+            kind: MacroKind::Exists,
+            range,
+            slot: 3,
+            slot2: None,
+            filter: None,
+            body,
+        }))
     };
     let last = || Expr::Call(Func::Equal, vec![Expr::Slot(3), Expr::Const(Const::Int(1))]);
     let conditions = |bad: &dyn Fn() -> Expr| {
@@ -111,7 +118,11 @@ fn errors_inside_operators_are_those_of_cel_and_fuel_is_not() {
             ("bad && true", Expr::And(vec![bad(), constant(true)]), false),
             ("bad && false", Expr::And(vec![bad(), constant(false)]), false),
             ("!(bad && false)", Expr::Not(Box::new(Expr::And(vec![bad(), constant(false)]))), true),
-            ("bad ? true : true", Expr::Cond(bad().into(), constant(true).into(), constant(true).into()), false),
+            (
+                "bad ? true : true",
+                Expr::Cond(bad().into(), constant(true).into(), constant(true).into()),
+                false,
+            ),
             ("exists(i, bad)", exists(bad()), false),
             ("exists(i, i == 1 || bad)", exists(Expr::Or(vec![last(), bad()])), true),
             ("optional.none().orValue(bad)", or_value(none(), bad()), false),

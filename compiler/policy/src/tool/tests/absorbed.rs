@@ -27,7 +27,8 @@ impl Bad {
 /// Conditions with a bad operand. With the value of CEL where that is a value at all: it does not depend on the operand.
 fn conditions(bad: Bad) -> Vec<(&'static str, Expr, Option<bool>)> {
     let operand = || bad.operand();
-    let cond = |of: Expr, then: Expr, otherwise: Expr| Expr::Cond(Box::new(of), then.into(), otherwise.into());
+    let cond =
+        |of: Expr, then: Expr, otherwise: Expr| Expr::Cond(Box::new(of), then.into(), otherwise.into());
     let second = || call!(Equal, Expr::Slot(0), 2_i64);
     let none = || Expr::Call(Func::OptionalNone, Vec::new());
     vec![
@@ -38,7 +39,11 @@ fn conditions(bad: Bad) -> Vec<(&'static str, Expr, Option<bool>)> {
         ("!(bad && false)", not(and([operand(), boolean(false)])), Some(true)),
         ("bad && true", and([operand(), boolean(true)]), None),
         ("bad ? true : true", cond(operand(), boolean(true), boolean(true)), None),
-        ("true ? bad || true : false", cond(boolean(true), or([operand(), boolean(true)]), boolean(false)), Some(true)),
+        (
+            "true ? bad || true : false",
+            cond(boolean(true), or([operand(), boolean(true)]), boolean(false)),
+            Some(true),
+        ),
         (
             "[1, 2].exists(i, i == 2 || bad)",
             over(MacroKind::Exists, [1_i64, 2], or([second(), operand()])),
@@ -68,7 +73,11 @@ fn no_grant_ignores_an_error_an_opaque_value_or_exhausted_fuel() {
         for (text, condition, _) in conditions(bad) {
             for grant in [RuleEffect::Allow, RuleEffect::Ask(ask(1))] {
                 let layer = defining([when(rule("grant", grant), condition.clone())]);
-                assert_eq!(shown(&World::new(vec![layer]).run("ls")), format!("{expected:?}"), "{bad:?}: {text}");
+                assert_eq!(
+                    shown(&World::new(vec![layer]).run("ls")),
+                    format!("{expected:?}"),
+                    "{bad:?}: {text}"
+                );
             }
         }
     }
