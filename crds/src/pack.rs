@@ -232,7 +232,7 @@ pub struct RuntimeClass {
     /// What kind of isolation the handler gives; decides which other controls are inert.
     pub kind: RuntimeKind,
     /// Whether the cluster's Pod Security admission exempts the class (`exemptions.runtimeClasses` of its configuration, which no program can read
-    /// back): the labels of a namespace then hold no pod of the class to a level.
+    /// back), so that the labels of a namespace hold no pod of the class to a level.
     #[serde(default, skip_serializing_if = "crate::scalar::is_default")]
     pub pod_security_exempt: bool,
 }

@@ -172,6 +172,13 @@ sandboxes: [{name: s, pool: warm, filesystem: {}, syscalls: {profile: Shell}, li
 pools: [{name: warm, backend: Pod, runtimeClass: a, podSecurity: {level: Baseline, version: v1.36}, resources: {cpus: '1', memory: 2Gi}}]
 sandboxes: [{name: t, pool: warm, filesystem: {}, syscalls: {profile: Shell}, limits: {wallClock: 1s, memory: 3Gi, processes: 1, output: 1Mi}}]"
             => "BW0410";
+    an_exempted_class_holds_no_pool_to_a_level: ["spec.isolation.runtimeClass.classes[].podSecurityExempt"], Probe::Findings,
+        "isolation: {runtimeClass: {classes: [{name: a, handler: a, kind: Runc, podSecurityExempt: true}]}}
+pools: [{name: warm, backend: Native, runtimeClass: a, podSecurity: {level: Baseline, version: v1.36}, resources: {cpus: '1', memory: 1Gi}}]"
+            => "BW0435",
+        "isolation: {runtimeClass: {classes: [{name: a, handler: a, kind: Runc, podSecurityExempt: false}]}}
+pools: [{name: warm, backend: Native, runtimeClass: b, podSecurity: {level: Baseline, version: v1.36}, resources: {cpus: '1', memory: 1Gi}}]"
+            => "BW0417";
     the_default_class_is_written_in: ["spec.isolation.runtimeClass.default"], P,
         isolation("{runtimeClass: {classes: [{name: gvisor, handler: runsc, kind: GVisor}], default: gvisor}}") => r#""value":"gvisor""#,
         isolation("{runtimeClass: {classes: [{name: gvisor, handler: runsc, kind: GVisor}]}}") => "denied\n";
