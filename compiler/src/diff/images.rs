@@ -13,16 +13,16 @@ use bailiwick_policy::bundle;
 use bailiwick_policy::policy::{ImageEntry, ImageLayer, ImageSigner, Policy, SubjectMatch};
 use serde_json::{Value, json};
 
-use super::samples;
+use super::samples::{self, Samples};
 use super::settings;
 use super::sides::{Sides, blank};
 use super::{Change, Diff, Direction, Layer};
 use crate::policy_test::{Evidence, EvidenceSignature, ImageCase, TestCase};
 
 /// Cases that both policies decide.
-const MAX_CASES: usize = 4_096;
+const MAX_CASES: usize = 16_384;
 /// Evidence that is tried with each reference: some for each sample of each signer.
-const MAX_EVIDENCE: usize = 96;
+const MAX_EVIDENCE: usize = 1_024;
 /// The digest of every made-up image.
 const DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 /// A repository that no pack names.
@@ -200,9 +200,15 @@ fn evidence(sides: &Sides) -> (Vec<Option<Evidence>>, bool) {
         entries.flat_map(|entry| &entry.require).map(bare).collect()
     };
     let (before, after) = (of(old), of(new));
+    let mut is_cut = false;
+    let mut signed_by = |signer: &ImageSigner| {
+        let (signatures, cut) = signed(signer);
+        is_cut |= cut;
+        signatures
+    };
     let signed: Vec<(bool, Vec<EvidenceSignature>)> = before
         .union(&after)
-        .map(|signer| (before.contains(signer) && after.contains(signer), signed(signer)))
+        .map(|signer| (before.contains(signer) && after.contains(signer), signed_by(signer)))
         .collect();
     let shown = |signatures: Vec<EvidenceSignature>| {
         Some(Evidence { digest: Some(DIGEST.to_owned()), signatures, ..Evidence::default() })
@@ -222,20 +228,20 @@ fn evidence(sides: &Sides) -> (Vec<Option<Evidence>>, bool) {
     }
     let mut seen = BTreeSet::new();
     kinds.retain(|one| seen.insert(serde_json::to_string(one).unwrap_or_default()));
-    let is_cut = kinds.len() > MAX_EVIDENCE;
+    is_cut |= kinds.len() > MAX_EVIDENCE;
     kinds.truncate(MAX_EVIDENCE);
     (kinds, is_cut)
 }
 
-/// Signatures that meet a requirement, one for each alternative of a pattern.
-fn signed(signer: &ImageSigner) -> Vec<EvidenceSignature> {
+/// Signatures that meet a requirement, one for each alternative of a pattern; whether some were left out.
+fn signed(signer: &ImageSigner) -> (Vec<EvidenceSignature>, bool) {
     match signer {
         ImageSigner::Key(key) => {
-            vec![EvidenceSignature { public_key: Some(pem(key)), ..EvidenceSignature::default() }]
+            (vec![EvidenceSignature { public_key: Some(pem(key)), ..EvidenceSignature::default() }], false)
         }
         ImageSigner::Identity { issuer, subject, .. } => {
-            let subjects = match subject {
-                SubjectMatch::Exact(subject) => vec![subject.clone()],
+            let Samples { texts, is_cut } = match subject {
+                SubjectMatch::Exact(subject) => Samples { texts: vec![subject.clone()], is_cut: false },
                 SubjectMatch::Pattern(pattern) => samples::matching(&format!("^(?:{pattern})$")),
             };
             let signature = |subject| EvidenceSignature {
@@ -243,7 +249,7 @@ fn signed(signer: &ImageSigner) -> Vec<EvidenceSignature> {
                 subject: Some(subject),
                 ..EvidenceSignature::default()
             };
-            subjects.into_iter().map(signature).collect()
+            (texts.into_iter().map(signature).collect(), is_cut)
         }
     }
 }

@@ -17,8 +17,8 @@ use std::cell::Cell;
 use bailiwick_policy::ir::{Cel, Const, Root};
 use serde_json::{Number, Value};
 
-/// Ways that are kept for one expression. Lists of allowed commands have some dozens.
-const MAX_WAYS: usize = 64;
+/// Ways that are kept for one expression. Lists of programs or domains have some hundred.
+const MAX_WAYS: usize = 512;
 /// Wishes of one way. An expression that names another twice doubles them, and no condition that a person
 /// writes has as many parts.
 const MAX_WISHES: usize = 1024;
@@ -108,6 +108,13 @@ impl Place {
             })
             .collect()
     }
+}
+
+/// The ways of a rule, first those that its other forms do not have: the forms differ in these.
+pub(super) fn own_first<'w>(ways: &[Way], others: impl Iterator<Item = &'w Way> + Clone) -> Vec<Way> {
+    let is_shared = |way: &&Way| others.clone().any(|other| other == *way);
+    let (shared, own): (Vec<&Way>, Vec<&Way>) = ways.iter().partition(is_shared);
+    own.into_iter().chain(shared).cloned().collect()
 }
 
 /// A constant as JSON; `None` for what JSON does not have.

@@ -15,7 +15,7 @@ use serde_json::json;
 use Direction::{Changed, Narrowed, Widened};
 
 /// A pack of these sections.
-fn policy(sections: &str) -> Policy {
+pub(crate) fn policy(sections: &str) -> Policy {
     let text = format!(
         "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {{name: p-1.0.0}}\nspec:\n  pack: p\n  version: 1.0.0\n{sections}"
     );
@@ -25,31 +25,31 @@ fn policy(sections: &str) -> Policy {
     compiled.policy.unwrap_or_else(|| panic!("{text}\n{}", said.join("\n")))
 }
 
-const SUBJECTS: &str = "  subjects: {namespaces: {selector: {matchLabels: {zone: agents}}}, pods: {matchLabels: {app: agent}}, unmatched: Deny}\n";
+pub(crate) const SUBJECTS: &str = "  subjects: {namespaces: {selector: {matchLabels: {zone: agents}}}, pods: {matchLabels: {app: agent}}, unmatched: Deny}\n";
 
 /// A pack of admission rules, each in flow style.
-fn rules(rules: &[&str]) -> Policy {
+pub(crate) fn rules(rules: &[&str]) -> Policy {
     let rules: String = rules.iter().map(|rule| format!("    - {{{rule}}}\n")).collect();
     let section = if rules.is_empty() { String::new() } else { format!("  admission:\n    rules:\n{rules}") };
     policy(&format!("{SUBJECTS}{section}"))
 }
 
 /// A rule that denies.
-fn rule(name: &str, resources: &str, more: &str, expression: &str) -> String {
+pub(crate) fn rule(name: &str, resources: &str, more: &str, expression: &str) -> String {
     format!(
         "name: {name}, match: {{resources: [{{{resources}}}]{more}}}, validations: [{{expression: \"{expression}\", message: refused}}]"
     )
 }
 
-const PODS: &str = "apiGroups: [''], apiVersions: [v1], resources: [pods], operations: [CREATE]";
+pub(crate) const PODS: &str = "apiGroups: [''], apiVersions: [v1], resources: [pods], operations: [CREATE]";
 const NO_NODE: &str = "!has(object.spec.nodeName)";
 
-fn compared(old: &Policy, new: &Policy) -> Diff {
+pub(crate) fn compared(old: &Policy, new: &Policy) -> Diff {
     diff(old, new, &[]).unwrap()
 }
 
 /// The change is stopped, with a case for a witness; its reverse is not.
-fn widens(old: &Policy, new: &Policy, shows: &str) {
+pub(crate) fn widens(old: &Policy, new: &Policy, shows: &str) {
     let found = compared(old, new);
     let told = found.changes.iter().find(|change| change.direction == Widened);
     let witness = told.map(|change| &change.witness);
@@ -60,7 +60,7 @@ fn widens(old: &Policy, new: &Policy, shows: &str) {
 }
 
 /// Nothing is told that the gate stops.
-fn narrows(old: &Policy, new: &Policy) {
+pub(crate) fn narrows(old: &Policy, new: &Policy) {
     let found = compared(old, new);
     assert!(found.changes.iter().all(|change| change.direction == Narrowed), "{found:#?}");
     assert!(!found.changes.is_empty(), "{found:#?}");

@@ -47,6 +47,7 @@ pub(super) fn requests(
         selectors(suspect, suspects, |one| one.rule.matches.namespace_selector.as_ref()),
     );
     is_cut |= objects.len() > MAX_LABELS || namespaces.len() > MAX_LABELS;
+    is_cut |= objects.len().max(namespaces.len()) > 1 && suspect.fails.len() > MAX_WITH_LABELS;
     let none = Relabelling::new();
     let (own, place) = (objects.first().unwrap_or(&none), namespaces.first().unwrap_or(&none));
     let asked: Vec<AdmissionCase> = begun.iter().map(|case| labelled(case, own, place)).collect();

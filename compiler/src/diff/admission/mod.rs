@@ -30,7 +30,7 @@ use serde_json::{Value, json};
 
 use super::sides::{Found, Sides};
 use super::tables::Tables;
-use super::wishes::{Reader, Way};
+use super::wishes::{Reader, Way, own_first};
 use super::{Change, Diff, Direction, Layer};
 use crate::policy_test::TestCase;
 use world::{Requests, World};
@@ -110,7 +110,7 @@ pub(super) fn compare(sides: &Sides, seeds: &[TestCase], out: &mut Diff) -> Resu
 /// The rules that only one policy has, with their wishes; whether some wishes were left out.
 fn suspects<'p>(old: Judged<'p, '_>, new: Judged<'p, '_>) -> (Vec<Suspect<'p>>, bool) {
     let mut is_cut = false;
-    let mut suspects = Vec::new();
+    let mut suspects: Vec<Suspect<'p>> = Vec::new();
     for (side, (policy, tables), (other, others)) in [(Of::Old, old, new), (Of::New, new, old)] {
         let known: BTreeSet<String> =
             other.admission.rules.iter().map(|rule| identity(other, others, rule)).collect();
@@ -125,7 +125,20 @@ fn suspects<'p>(old: Judged<'p, '_>, new: Judged<'p, '_>) -> (Vec<Suspect<'p>>, 
             suspects.push(Suspect { side, rule, name: (name, rule.name.clone()), label, ways, fails });
         }
     }
+    let own: Vec<[Vec<Way>; 2]> = suspects.iter().map(|suspect| own_ways(suspect, &suspects)).collect();
+    for (suspect, [ways, fails]) in suspects.iter_mut().zip(own) {
+        (suspect.ways, suspect.fails) = (ways, fails);
+    }
     (suspects, is_cut)
+}
+
+/// The ways of a rule, first those that its form in the other policy does not have.
+fn own_ways(suspect: &Suspect<'_>, suspects: &[Suspect<'_>]) -> [Vec<Way>; 2] {
+    let forms = suspects.iter().filter(|other| other.side != suspect.side && other.name == suspect.name);
+    [
+        own_first(&suspect.ways, forms.clone().flat_map(|form| &form.ways)),
+        own_first(&suspect.fails, forms.flat_map(|form| &form.fails)),
+    ]
 }
 
 /// Rules that denied a request that was tried, by their names in findings.
@@ -329,8 +342,9 @@ pub(super) fn read(policy: &Policy, rule: &AdmissionRule) -> Read {
     Read { ways, fails: product(&asked, &failing), is_cut }
 }
 
-/// Ways in which a rule applies and makes a finding. Most rules have no condition and a handful of these.
-const MAX_FAILS: usize = 64;
+/// Ways in which a rule applies and makes a finding. Most rules have no condition, and a list of names or a
+/// pattern with some dozen.
+const MAX_FAILS: usize = 512;
 
 /// Every way of one followed by every way of the other, up to a limit.
 fn product(one: &[Way], other: &[Way]) -> Vec<Way> {

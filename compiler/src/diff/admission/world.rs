@@ -184,6 +184,7 @@ impl<'s> World<'s> {
             let further =
                 |ways: &[Way]| ways.iter().take(MAX_FURTHER).map(|way| apply(start, way)).collect::<Vec<_>>();
             for (suspect, own) in suspects.iter().zip(&mut own) {
+                is_cut |= suspect.fails.len().max(suspect.ways.len()) > MAX_FURTHER;
                 own.extend(further(&suspect.fails));
                 own.extend(further(&suspect.ways));
             }

@@ -72,7 +72,7 @@ fn text(schema: &Value, least: u64) -> Value {
     let sample = schema
         .get("pattern")
         .and_then(Value::as_str)
-        .and_then(|pattern| samples::matching(pattern).into_iter().next());
+        .and_then(|pattern| samples::matching(pattern).texts.into_iter().next());
     let mut text = sample.unwrap_or_else(|| "a".to_owned());
     let least = usize::try_from(least.min(MAX_TEXT)).unwrap_or_default();
     let missing = least.saturating_sub(text.chars().count());
@@ -80,8 +80,10 @@ fn text(schema: &Value, least: u64) -> Value {
     Value::from(text)
 }
 
-/// Values of a property at the limits of its schema, and beyond them; `None` if it is missing.
-pub(super) fn edges(schema: &Value) -> Vec<Option<Value>> {
+/// Values of a property at the limits of its schema, and beyond them, `None` if it is missing; whether some
+/// were left out.
+pub(super) fn edges(schema: &Value) -> (Vec<Option<Value>>, bool) {
+    let mut is_cut = false;
     let mut values = vec![None, Some(smallest(schema))];
     values.extend(schema.get("enum").and_then(Value::as_array).into_iter().flatten().cloned().map(Some));
     let number = |name: &str| schema.get(name).and_then(Value::as_i64);
@@ -107,14 +109,16 @@ pub(super) fn edges(schema: &Value) -> Vec<Option<Value>> {
         "boolean" => values.extend([Some(json!(true)), Some(json!(false))]),
         "string" => {
             values.push(Some(Value::from(FRESH)));
-            let pattern = schema.get("pattern").and_then(Value::as_str);
-            values
-                .extend(pattern.into_iter().flat_map(samples::matching).map(|text| Some(Value::from(text))));
+            if let Some(pattern) = schema.get("pattern").and_then(Value::as_str) {
+                let matching = samples::matching(pattern);
+                is_cut = matching.is_cut;
+                values.extend(matching.texts.into_iter().map(|text| Some(Value::from(text))));
+            }
         }
         "integer" | "number" => values.extend([Some(json!(0)), Some(json!(-1)), Some(json!(1))]),
         _ => {}
     }
-    values
+    (values, is_cut)
 }
 
 /// The names of a schema's properties.

@@ -8,14 +8,17 @@ use bailiwick_policy::policy::tools::{Derive, Phase, RuleEffect, ToolLayer, Tool
 use serde_json::{Map, Value};
 
 use super::super::shape;
-use super::super::wishes::{FRESH, Place, Reader, Step, Want, Way, Wish};
+use super::super::wishes::{FRESH, Place, Reader, Step, Want, Way, Wish, own_first};
 use super::line::{Facts, is_fact};
 use super::{Side, arguments, identity};
 use crate::policy_test::{CaseSession, CaseSubject, PriorCall, TestCase, ToolCallCase};
 
 /// Most calls that a case may make before its own; a larger throttle is compared up to this number.
 const MAX_BEFORE: u64 = 1_000;
-/// Ways of one rule that are combined with those of another. The others were tried by themselves.
+/// Ways of a rule that differs that are combined with those of other rules. More than these have no room among
+/// the calls.
+const MAX_DIFFERING: usize = 512;
+/// Ways of another rule that are combined with those. The others were tried by themselves.
 const MAX_COMBINED: usize = 8;
 /// Calls that are combined with the limits of schemas and throttles.
 const MAX_GRANTED: usize = 8;
@@ -42,7 +45,7 @@ pub(super) struct Wishing {
     pub(super) phase: Phase,
     is_grant: bool,
     /// Whether the other policy lacks it.
-    is_new: bool,
+    pub(super) is_new: bool,
     pub(super) holds: Vec<Way>,
     pub(super) fails: Vec<Way>,
     /// Texts that its redaction searches for.
@@ -103,24 +106,28 @@ impl<'p> Calls<'p> {
         // So that each of many rules gets its share.
         let share = (self.most / suspects.len().max(1)).max(MAX_COMBINED);
         for suspect in &suspects {
-            let all = [short(&suspect.holds), short(&suspect.fails)].concat();
             // An edited rule: one form holds where the other does not.
-            let forms = suspects
+            let forms: Vec<&&Wishing> = suspects
                 .iter()
-                .filter(|other| other.name == suspect.name && !std::ptr::eq(**other, *suspect));
-            let edited: Vec<Way> = forms
-                .flat_map(|other| product(&short(&suspect.holds), &short(&other.fails)).collect::<Vec<Way>>())
+                .filter(|other| other.name == suspect.name && !std::ptr::eq(**other, *suspect))
                 .collect();
-            let ways: Box<dyn Iterator<Item = Way>> = if suspect.is_grant {
-                Box::new(
-                    edited.iter().cloned().chain(product(&edited, &avoided)).chain(product(&all, &avoided)),
-                )
+            let holds = own_first(&suspect.holds, forms.iter().flat_map(|form| &form.holds));
+            let fails = own_first(&suspect.fails, forms.iter().flat_map(|form| &form.fails));
+            self.is_cut |= holds.len() > MAX_DIFFERING || fails.len() > MAX_DIFFERING;
+            let ways = [&holds, &fails].into_iter().flat_map(|ways| ways.iter().take(MAX_DIFFERING));
+            let all: Vec<Way> = ways.cloned().collect();
+            let holds = short(&holds);
+            let edited: Vec<Way> = forms
+                .iter()
+                .flat_map(|other| product(&holds, &short(&other.fails)).collect::<Vec<Way>>())
+                .collect();
+            let combined: Box<dyn Iterator<Item = Way>> = if suspect.is_grant {
+                Box::new(product(&edited, &avoided).chain(product(&all, &avoided)))
             } else {
-                let over =
-                    product(&grants, &edited).chain(product(&grants, &all)).chain(product(&all, &grants));
-                Box::new(edited.iter().cloned().chain(over).chain(product(&avoided, &all)))
+                let over = product(&grants, &edited).chain(product(&grants, &all));
+                Box::new(over.chain(product(&all, &grants)).chain(product(&avoided, &all)))
             };
-            let mut ways = ways;
+            let mut ways = edited.iter().cloned().chain(combined);
             let calls: Vec<ToolCallCase> = ways.by_ref().take(share).map(|way| self.call(&way)).collect();
             self.is_cut |= ways.next().is_some();
             calls.into_iter().for_each(|call| self.add(call));
@@ -175,7 +182,9 @@ impl<'p> Calls<'p> {
         for schema in schemas {
             for name in arguments::names(schema) {
                 let Some(property) = arguments::property(schema, name) else { continue };
-                for value in arguments::edges(property) {
+                let (values, is_cut) = arguments::edges(property);
+                self.is_cut |= is_cut;
+                for value in values {
                     for way in &granted {
                         let mut call = self.call(way);
                         let Some(Value::Object(args)) = &mut call.args else { continue };

@@ -21,7 +21,7 @@ use crate::cases::{Happened, Relabelled};
 use crate::policy_test::{CaseResult, Delivered, Expectation, ExpectedLabels, TestCase, ToolCallCase};
 
 /// Results of one tool that both policies decide.
-const MAX_RESULTS: usize = 512;
+const MAX_RESULTS: usize = 4_096;
 /// Calls that are combined with each result.
 const MAX_CALLS: usize = 4;
 /// Longest text that is made to have a wished length, in bytes: the smallest output limit in packs is at
@@ -76,29 +76,38 @@ fn made(calls: &Calls<'_>, seeds: &[TestCase]) -> (Vec<ToolCallCase>, bool) {
     let mut seen = BTreeSet::new();
     let mut found = Vec::new();
     let mut is_cut = false;
+    // Whether there is room for more.
     let mut add = |call: ToolCallCase| {
         if found.len() >= MAX_RESULTS {
             is_cut = true;
-        } else if seen.insert(serde_json::to_string(&call).unwrap_or_default()) {
+            return false;
+        }
+        if seen.insert(serde_json::to_string(&call).unwrap_or_default()) {
             found.push(call);
         }
+        true
     };
-    of_tests.for_each(&mut add);
+    for call in of_tests {
+        add(call);
+    }
     let granted = calls.granted(MAX_CALLS);
     // A text that no rule searches for, and every text that any rule does.
     let mut wished = vec![texts(calls.tool, FRESH)];
-    for rule in calls.wishing.iter().filter(|rule| rule.phase == Phase::Result) {
+    let (new, shared): (Vec<&Wishing>, Vec<&Wishing>) =
+        calls.wishing.iter().filter(|rule| rule.phase == Phase::Result).partition(|rule| rule.is_new);
+    for rule in new.into_iter().chain(shared) {
         wished.extend(ways(calls.tool, rule));
     }
-    for way in wished {
+    'made: for way in wished {
         let (of_result, of_call): (Way, Way) =
             way.into_iter().partition(|(place, _)| place.root == Root::Result);
         let result = result(calls.tool, &of_result);
         for grant in &granted {
             let call = calls.call(&[grant.as_slice(), of_call.as_slice()].concat());
             let with = |result: CaseResult| ToolCallCase { result: Some(result), ..call.clone() };
-            add(with(CaseResult { dropped: Some(1), ..result.clone() }));
-            add(with(result.clone()));
+            if !add(with(CaseResult { dropped: Some(1), ..result.clone() })) || !add(with(result.clone())) {
+                break 'made;
+            }
         }
     }
     (found, is_cut)
@@ -111,7 +120,8 @@ fn ways(tool: &str, rule: &Wishing) -> Vec<Way> {
         let all = rule.texts.iter().map(|text| [texts(tool, text), way.clone()].concat());
         all.chain([way.clone()]).collect::<Vec<Way>>()
     });
-    found.chain(holds).chain(rule.fails.iter().cloned()).collect()
+    // One beyond the limit, so that what is left out is told.
+    found.chain(rule.fails.iter().cloned()).chain(holds).take(MAX_RESULTS + 1).collect()
 }
 
 /// The members of a tool's result: only files have content, and only listings have paths.

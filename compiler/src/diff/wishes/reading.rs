@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use bailiwick_policy::ir::{Const, Expr, Func, Root};
 
-use super::super::samples;
+use super::super::samples::{self, Samples};
 use super::{MAX_STEPS, MAX_WAYS, Place, Reader, Step};
 
 /// How deep expressions are read: evaluation nests no deeper.
@@ -129,8 +129,7 @@ impl<'p> Reader<'p> {
         let mut found = Vec::new();
         expr.walk(&mut |node| match node {
             Expr::Matches(_, index) => {
-                let pattern = usize::try_from(*index).ok().and_then(|index| self.regexes.get(index));
-                found.extend(pattern.into_iter().flat_map(|one| samples::matching(one)));
+                found.extend(self.matching(*index));
             }
             node => match self.constant(node, &at) {
                 Some(Const::Str(text)) => found.push(text),
@@ -138,8 +137,18 @@ impl<'p> Reader<'p> {
                 _ => {}
             },
         });
+        self.cut.set(self.cut.get() || found.len() > MAX_WAYS);
         found.truncate(MAX_WAYS);
         found
+    }
+
+    /// Texts that a pattern matches.
+    pub(super) fn matching(&self, index: u32) -> Vec<String> {
+        let pattern = usize::try_from(index).ok().and_then(|index| self.regexes.get(index));
+        let Some(pattern) = pattern else { return Vec::new() };
+        let Samples { texts, is_cut } = samples::matching(pattern);
+        self.cut.set(self.cut.get() || is_cut);
+        texts
     }
 
     /// The constant that an expression is.

@@ -4,7 +4,6 @@
 use bailiwick_policy::ir::{Bind, Const, Expr, Func, Macro, MacroKind};
 use serde_json::Value;
 
-use super::super::samples;
 use super::reading::{At, Bound, Scope};
 use super::{FRESH, MAX_STEPS, MAX_WAYS, MAX_WISHES, Place, Reader, Step, Want, Way, value};
 
@@ -81,13 +80,10 @@ impl Reader<'_> {
                 Some(place) => member_of(&place, values, wanted),
                 None => self.guess(expr, at),
             },
-            Expr::Matches(operand, index) => {
-                let pattern = usize::try_from(*index).ok().and_then(|index| self.regexes.get(index));
-                match (self.place(operand, at), pattern) {
-                    (Some(place), Some(pattern)) => texts(&place, &samples::matching(pattern), wanted),
-                    _ => Vec::new(),
-                }
-            }
+            Expr::Matches(operand, index) => match self.place(operand, at) {
+                Some(place) => self.capped(texts(&place, &self.matching(*index), wanted)),
+                None => Vec::new(),
+            },
             Expr::Call(func, operands) => self.call(*func, operands, expr, wanted, at),
             _ => self.is_true(expr, wanted, at),
         }
@@ -314,8 +310,7 @@ impl Reader<'_> {
             Expr::Const(constant) => constants.extend(value(constant)),
             Expr::InConst(_, values) => constants.extend(values.iter().filter_map(value)),
             Expr::Matches(_, index) => {
-                let pattern = usize::try_from(*index).ok().and_then(|index| self.regexes.get(index));
-                constants.extend(pattern.into_iter().flat_map(|one| samples::matching(one)).map(Value::from));
+                constants.extend(self.matching(*index).into_iter().map(Value::from));
             }
             node => {
                 if let Some(place) = self.place(node, at).filter(|place| !place.steps.is_empty()) {
@@ -330,7 +325,7 @@ impl Reader<'_> {
             let place = place.clone();
             constants.iter().map(move |value| vec![(place.clone(), Want::Is(value.clone()))])
         };
-        let mut ways: Vec<Way> = places.iter().flat_map(is).take(MAX_WAYS).collect();
+        let mut ways: Vec<Way> = places.iter().flat_map(is).take(MAX_WAYS + 1).collect();
         ways.extend(places.iter().map(|place| vec![(place.clone(), Want::Absent)]));
         ways.extend(places.iter().map(|place| vec![(place.clone(), Want::Is(Value::from(FRESH)))]));
         self.capped(ways)
