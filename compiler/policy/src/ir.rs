@@ -5,7 +5,7 @@
 //! of a macro is a slot, a root is an enum, a function is an enum. Macros are nodes of their own and not
 //! folds, so that evaluation, coverage and explanation see what the author wrote.
 //!
-//! Terms. *Root*: a variable that the environment provides (`object`, `params`). *Slot*: a variable that a
+//! Terms. *Root*: a variable that the environment provides (`object`, `now`). *Slot*: a variable that a
 //! macro binds, numbered from 0 within one expression, by depth. *Shared*: a `variables.NAME` expression; the
 //! policy keeps each distinct one once and evaluates it at most once for a request. A node is identified by
 //! its position in the pre-order of its expression.
@@ -43,12 +43,8 @@ pub enum Root {
     /// The admission request: `kind`, `resource`, `operation`, `userInfo`, `namespace`, `name`, `dryRun` and
     /// so on.
     Request,
-    /// The pack's parameters.
-    Params,
     /// The namespace of the object, or null.
     NamespaceObject,
-    /// Name and version of the pack.
-    Pack,
     /// The API server's authorizer, for the sender of the request.
     Authorizer,
     /// The same, for the resource of the request.
@@ -74,7 +70,6 @@ impl Root {
     #[must_use]
     pub const fn of_calls(self) -> bool {
         match self {
-            Root::Params | Root::Pack => true,
             Root::Call | Root::Subject | Root::Session | Root::Facts | Root::Now => true,
             Root::Object | Root::OldObject | Root::Request | Root::NamespaceObject | Root::Result => false,
             Root::Authorizer | Root::RequestResource => false,
@@ -91,7 +86,6 @@ impl Root {
     #[must_use]
     pub const fn of_admission(self) -> bool {
         match self {
-            Root::Params | Root::Pack => true,
             Root::Object | Root::OldObject | Root::Request | Root::NamespaceObject => true,
             Root::Authorizer | Root::RequestResource => true,
             Root::Call | Root::Subject | Root::Session | Root::Facts | Root::Now | Root::Result => false,

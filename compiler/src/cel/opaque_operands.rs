@@ -40,8 +40,6 @@ fn outcome(source: &str) -> (Result<bool, EvalError>, bool) {
         facts: record(&[("url", url), ("shell", Value::Shell(&line))]),
         now: Value::Null,
         result: Value::Null,
-        params: Value::Null,
-        pack: Value::Null,
     };
     let mut scope = Scope::of_call(&loaded, env, Fuel::new(Fuel::DEFAULT));
     let prepared = loaded.prepare(&cel);

@@ -161,14 +161,14 @@ impl<'m> Draft<'m> {
                 self.replace(after, &writer, around)
             }
             Mutation::JsonPatch { .. } => {
-                let operations = self.evaluated(bound, rule, expression, around)?;
+                let operations = self.evaluated(bound, expression, around)?;
                 let mut after = self.object.clone();
                 json_patch::apply(&mut after, &operations)
                     .map_err(|message| Refusal::at(String::new(), message))?;
                 self.replace(after, &writer, around)
             }
             Mutation::ApplyConfiguration { .. } => {
-                let partial = self.evaluated(bound, rule, expression, around)?;
+                let partial = self.evaluated(bound, expression, around)?;
                 let mut after = self.object.clone();
                 match apply::merge(&mut after, partial) {
                     Ok(()) => self.replace(after, &writer, around),
@@ -184,14 +184,13 @@ impl<'m> Draft<'m> {
     fn evaluated(
         &self,
         bound: &'m Bound,
-        rule: &'m AdmissionRule,
         expression: Option<&'m Prepared>,
         around: Surroundings<'m>,
     ) -> Result<Json<'static>, Refusal> {
         let nothing = || Refusal::at(String::new(), "the mutation has no expression".to_owned());
         let expression = expression.ok_or_else(nothing)?;
         let mut session = Session::new(bound, self.inputs(around), around.budget);
-        Ok(session.mutation(rule, expression)?)
+        Ok(session.mutation(expression)?)
     }
 
     /// The object with a value at every target of a field path.

@@ -233,7 +233,7 @@ impl Walk<'_> {
                 self.reads.foreign = true;
                 Vec::new()
             }
-            Root::Params | Root::NamespaceObject | Root::Pack => Vec::new(),
+            Root::NamespaceObject => Vec::new(),
         }
     }
 

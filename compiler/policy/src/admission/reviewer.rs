@@ -76,15 +76,13 @@ pub(super) struct Bound {
     selector_labels: BTreeSet<String>,
 }
 
-/// A pack as its expressions see it.
+/// A pack as findings name it and its rules in Rego see it.
 #[derive(Debug)]
 pub(super) struct Pack {
     /// `name@version`.
     label: String,
-    /// CEL's `params`.
+    /// `input.params` of its rules in Rego.
     pub(super) parameters: Const,
-    /// CEL's `pack`.
-    pub(super) names: Const,
 }
 
 impl Reviewer {
@@ -152,11 +150,9 @@ impl Bound {
         })?;
         let index = RuleIndex::new(&policy.admission.rules);
         let ready = ready(&policy, &loaded, rego)?;
-        let text = |text: &str| Const::Str(text.to_owned());
         let packs = policy.packs.iter().map(|pack| Pack {
             label: format!("{}@{}", pack.name, pack.version),
             parameters: pack.parameters.clone(),
-            names: Const::Map(vec![(text("name"), text(&pack.name)), (text("version"), text(&pack.version))]),
         });
         let packs = packs.collect();
         let selector_labels = selector_labels(&policy);

@@ -67,7 +67,6 @@ pub(super) struct Session<'s> {
     bound: &'s Bound,
     inputs: Inputs<'s>,
     scope: Scope<'s>,
-    pack: Option<u16>,
     budget: &'s Budget,
 }
 
@@ -144,25 +143,15 @@ impl<'s> Session<'s> {
             old_object: inputs.old_object,
             request: inputs.request,
             namespace_object: inputs.namespace_object,
-            params: Value::Null,
-            pack: Value::Null,
             authorizer: Some(inputs.authorizer),
             pod: inputs.pod,
         };
         let scope = Scope::new(&bound.loaded, env, budget.rule());
-        Self { bound, inputs, scope, pack: None, budget }
+        Self { bound, inputs, scope, budget }
     }
 
-    /// Runs `body` with the rule's pack and its own fuel.
-    fn within<T>(&mut self, rule: &AdmissionRule, body: impl FnOnce(&mut Self) -> T) -> T {
-        if self.pack != Some(rule.origin.pack) {
-            self.pack = Some(rule.origin.pack);
-            let pack = self.bound.pack(rule.origin.pack);
-            let (params, names) = pack.map_or((Value::Null, Value::Null), |pack| {
-                (Value::from(&pack.parameters), Value::from(&pack.names))
-            });
-            self.scope.set_pack(params, names);
-        }
+    /// Runs `body` with the fuel of one rule.
+    fn within<T>(&mut self, body: impl FnOnce(&mut Self) -> T) -> T {
         let fuel = self.budget.rule();
         let granted = fuel.left();
         self.scope.set_fuel(fuel);
@@ -174,7 +163,7 @@ impl<'s> Session<'s> {
     /// Evaluates a rule: `None` if its conditions exclude it.
     pub(super) fn ask(&mut self, ready: ReadyRule<'s>) -> Option<Asked> {
         let rule = ready.rule;
-        self.within(rule, |session| {
+        self.within(|session| {
             match session.conditions(ready) {
                 Ok(true) => {}
                 Ok(false) => return None,
@@ -204,12 +193,8 @@ impl<'s> Session<'s> {
     }
 
     /// The value of a mutating rule's expression.
-    pub(super) fn mutation(
-        &mut self,
-        rule: &AdmissionRule,
-        expression: &'s Prepared,
-    ) -> Result<Json<'static>, Failure> {
-        self.within(rule, |session| {
+    pub(super) fn mutation(&mut self, expression: &'s Prepared) -> Result<Json<'static>, Failure> {
+        self.within(|session| {
             let value = session.value(expression)?;
             if !value.fits(MAX_MUTATION) {
                 let message = format!("the expression gives more than {MAX_MUTATION} bytes");
@@ -222,7 +207,7 @@ impl<'s> Session<'s> {
     /// Whether all conditions hold. A false condition settles it, whatever the others give, as in the API
     /// server.
     pub(super) fn applies(&mut self, ready: ReadyRule<'s>) -> Result<bool, Failure> {
-        self.within(ready.rule, |session| session.conditions(ready))
+        self.within(|session| session.conditions(ready))
     }
 
     fn conditions(&mut self, ready: ReadyRule<'s>) -> Result<bool, Failure> {

@@ -145,6 +145,18 @@ fn indices_to_what_is_not_there_are_refused() {
     );
 }
 
+/// The compiler writes their values; a variable that only hand-made bundles could read would be tested by nobody.
+#[test]
+fn parameters_and_the_pack_are_constants() {
+    let text = String::from_utf8(write(&policy(Expr::Root(Root::Object))).unwrap()).unwrap();
+    assert!(load(text.as_bytes()).is_ok());
+    for root in ["params", "pack"] {
+        let read = text.replacen(r#"{"root":"object"}"#, &format!(r#"{{"root":"{root}"}}"#), 1);
+        let refused = load(read.as_bytes()).unwrap_err().to_string();
+        assert!(refused.contains(&format!("unknown variant `{root}`")), "{refused}");
+    }
+}
+
 #[test]
 fn the_deepest_bundle_is_read_on_a_small_stack_and_a_deeper_one_is_refused() {
     let run = || {

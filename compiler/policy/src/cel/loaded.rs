@@ -1,12 +1,11 @@
-//! What is prepared once when a policy is loaded: compiled regexes, the shared expressions, and which of them
-//! depend on the pack.
+//! What is prepared once when a policy is loaded: compiled regexes and the shared expressions.
 
 use thiserror::Error;
 
 use super::functions::regexes::{Pattern, PatternError};
 use super::prepared::Prepared;
 use super::watch::Watching;
-use crate::ir::{Cel, Expr, Root};
+use crate::ir::Cel;
 use crate::policy::Admission;
 
 /// The prepared parts of a policy's expressions.
@@ -14,7 +13,6 @@ use crate::policy::Admission;
 pub struct Loaded {
     pub(super) regexes: Vec<Pattern>,
     pub(super) shared: Vec<Prepared>,
-    pub(super) shared_reads_pack: Vec<bool>,
     watching: Watching,
 }
 
@@ -48,16 +46,6 @@ impl Loaded {
         let mut loaded = Self::of_patterns(&admission.regexes)?;
         loaded.watch(watching);
         for cel in &admission.shared {
-            let mut reads = false;
-            cel.expr.walk(&mut |node| match node {
-                Expr::Root(Root::Params | Root::Pack) => reads = true,
-                // Only earlier ones are known; the bundle's loader rejects references to later ones.
-                Expr::Shared(index) => {
-                    reads |= loaded.shared_reads_pack.get(*index as usize).copied().unwrap_or(true)
-                }
-                _ => {}
-            });
-            loaded.shared_reads_pack.push(reads);
             let prepared = loaded.prepare(cel);
             loaded.shared.push(prepared);
         }

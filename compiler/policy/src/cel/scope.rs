@@ -20,10 +20,6 @@ pub struct Env<'a> {
     pub request: &'a Json<'a>,
     /// `namespaceObject`; `None` reads as null.
     pub namespace_object: Option<&'a Json<'a>>,
-    /// `params`: the parameters of the pack whose expression is evaluated; see [`Scope::set_pack`].
-    pub params: Value<'a>,
-    /// `pack`: name and version of that pack.
-    pub pack: Value<'a>,
     /// The source of the authorizer's answers; `None`: no question can be asked.
     pub authorizer: Option<&'a Questions<'a>>,
     /// The pod under review, for `pod.allContainers` and `pod.mainContainers`; `None` makes those an error.
@@ -34,16 +30,7 @@ impl<'a> Env<'a> {
     /// An object and a request, and nothing else.
     #[must_use]
     pub const fn of(object: &'a Json<'a>, request: &'a Json<'a>) -> Self {
-        Self {
-            object,
-            old_object: None,
-            request,
-            namespace_object: None,
-            params: Value::Null,
-            pack: Value::Null,
-            authorizer: None,
-            pod: None,
-        }
+        Self { object, old_object: None, request, namespace_object: None, authorizer: None, pod: None }
     }
 }
 
@@ -64,10 +51,6 @@ pub struct CallEnv<'a> {
     pub now: Value<'a>,
     /// `result`; null if there is none yet. May hold opaque values.
     pub result: Value<'a>,
-    /// `params`: the parameters of the pack whose expression is evaluated; see [`Scope::set_pack`].
-    pub params: Value<'a>,
-    /// `pack`: name and version of that pack.
-    pub pack: Value<'a>,
 }
 
 /// Whether the arguments of a call are known.
@@ -180,22 +163,6 @@ impl<'a> Scope<'a> {
         matches!(&self.roots, Roots::Call(env) if env.arguments == Arguments::Unknown)
     }
 
-    /// Names the pack whose expressions come next. Shared expressions that read `params` or `pack` are
-    /// forgotten, because another pack's parameters may differ.
-    pub fn set_pack(&mut self, params: Value<'a>, pack: Value<'a>) {
-        let (known_params, known_pack) = match &mut self.roots {
-            Roots::Admission(env) => (&mut env.params, &mut env.pack),
-            Roots::Call(env) => (&mut env.params, &mut env.pack),
-        };
-        *known_params = params;
-        *known_pack = pack;
-        for (cached, reads_pack) in self.cache.iter_mut().zip(&self.loaded.shared_reads_pack) {
-            if *reads_pack {
-                *cached = None;
-            }
-        }
-    }
-
     /// The value of a root variable; the loader has checked that an expression uses only those of its kind.
     pub(super) fn root(&self, root: Root) -> Result<Value<'a>, EvalError> {
         let or_null = |json: Option<&'a Json<'a>>| json.map_or(Value::Null, Value::from);
@@ -204,8 +171,6 @@ impl<'a> Scope<'a> {
             (Roots::Admission(env), Root::OldObject) => or_null(env.old_object),
             (Roots::Admission(env), Root::Request) => env.request.into(),
             (Roots::Admission(env), Root::NamespaceObject) => or_null(env.namespace_object),
-            (Roots::Admission(env), Root::Params) => env.params.clone(),
-            (Roots::Admission(env), Root::Pack) => env.pack.clone(),
             (Roots::Admission(_), Root::Authorizer) => {
                 authorization(Authorization::Authorizer(Who::Requester))
             }
@@ -223,8 +188,6 @@ impl<'a> Scope<'a> {
             (Roots::Call(env), Root::Facts) => env.facts.clone(),
             (Roots::Call(env), Root::Now) => env.now.clone(),
             (Roots::Call(env), Root::Result) => env.result.clone(),
-            (Roots::Call(env), Root::Params) => env.params.clone(),
-            (Roots::Call(env), Root::Pack) => env.pack.clone(),
             _ => return Err(EvalError::invalid(format!("there is no variable {root:?} here"))),
         })
     }

@@ -11,7 +11,6 @@ use super::narrowing::MAX_TARGETS;
 use super::tally::LONGEST_WINDOW_MS;
 use crate::arguments::ArgumentsSchema;
 use crate::cel;
-use crate::ir::Const;
 use crate::policy::Policy;
 use crate::policy::tools::{
     ApproverGroup, Ask, Derive, Otherwise, Phase, Program, RuleEffect, Run, Tool, ToolLayer, ToolPattern,
@@ -108,11 +107,9 @@ impl Checking<'_> {
         let expressions = cel::Loaded::of_patterns(&layer.regexes)
             .map_err(|error| self.refuse("regexes", Problem::Pattern(error)))?;
         let rules = layer.rules.iter().map(|rule| PreparedRule::new(rule, &expressions)).collect();
-        let text = |text: &str| Const::Str(text.to_owned());
         Ok(Layer {
             label: format!("{}@{}", pack.name, pack.version),
             pack: pack.name.clone(),
-            names: Const::Map(vec![(text("name"), text(&pack.name)), (text("version"), text(&pack.version))]),
             expressions,
             rules,
             schemas,

@@ -8,7 +8,6 @@ use super::loaded::{Layer, LoadedPolicy};
 use super::record::{DecisionInputs, SessionView};
 use crate::cel::{Arguments, CallEnv, Timestamp, Value};
 use crate::policy::tools::{Derive, ToolLayer};
-use crate::policy::{PackSource, Policy};
 
 /// Thousandths per unit: budgets are kept in thousandths and shown in their unit.
 const MILLI: f64 = 1_000.0;
@@ -17,7 +16,6 @@ const MILLI: f64 = 1_000.0;
 pub(super) struct Shared<'a> {
     pub(super) inputs: &'a DecisionInputs,
     pub(super) facts: &'a Members<'a>,
-    pub(super) policy: &'a Policy,
     pub(super) reads_subject: bool,
     pub(super) reads_session: bool,
     pub(super) reads_facts: bool,
@@ -30,15 +28,14 @@ impl<'a> Shared<'a> {
         inputs: &'a DecisionInputs,
         facts: &'a Members<'a>,
     ) -> Self {
-        let LoadedPolicy { policy, tools, .. } = policy;
+        let LoadedPolicy { tools, .. } = policy;
         let (reads_subject, reads_session, reads_facts) =
             (tools.reads_subject, tools.reads_session, tools.reads_facts);
-        Self { inputs, facts, policy, reads_subject, reads_session, reads_facts }
+        Self { inputs, facts, reads_subject, reads_session, reads_facts }
     }
 
     /// The variables of one layer, which may read these facts.
     pub(super) fn of(&self, layer: &'a ToolLayer, loaded: &'a Layer, derives: &[Derive]) -> CallEnv<'a> {
-        let params: Option<&'a PackSource> = self.policy.packs.get(usize::from(layer.pack));
         CallEnv {
             call: self.inputs.call.root(),
             arguments: Arguments::Known,
@@ -47,8 +44,6 @@ impl<'a> Shared<'a> {
             facts: if self.reads_facts { self.facts.values(derives) } else { Value::Null },
             now: now(self.inputs.now_ms),
             result: Value::Null,
-            params: params.map_or(Value::Null, |pack| Value::from(&pack.parameters)),
-            pack: Value::from(&loaded.names),
         }
     }
 

@@ -9,7 +9,7 @@ use super::narrowing::Proofs;
 use crate::arguments::ArgumentsSchema;
 use crate::bundle::{self, Bundle, BundleError};
 use crate::cel;
-use crate::ir::{Const, Expr, Root};
+use crate::ir::{Expr, Root};
 use crate::policy::Policy;
 use crate::policy::sandboxes::Limits;
 use crate::policy::tools::{Derive, Phase, Resource, RuleEffect, Tool, ToolLayer, ToolRule};
@@ -41,8 +41,6 @@ pub(super) struct Layer {
     pub(super) label: String,
     /// Name of the pack, without its version.
     pub(super) pack: String,
-    /// CEL's `pack`.
-    pub(super) names: Const,
     pub(super) expressions: cel::Loaded,
     /// Of each rule.
     pub(super) rules: Vec<PreparedRule>,

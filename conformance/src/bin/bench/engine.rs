@@ -147,8 +147,6 @@ impl Expressions {
             old_object: None,
             request: &Json::Null,
             namespace_object: None,
-            params: Value::Null,
-            pack: Value::Null,
             authorizer: None,
             pod: Some(object),
         };

@@ -100,7 +100,7 @@ fn the_request_and_the_old_object_are_foreign_also_through_variables() {
         assert!(!SharedReads::new(&shared).of(&through).only_object());
     }
     assert!(reads(object(&["a"])).only_object());
-    assert!(!reads(Expr::Root(Root::Params)).only_object());
+    assert!(!reads(Expr::Root(Root::NamespaceObject)).only_object());
     // A variable bound to a path keeps it.
     let shared = [Cel { source: String::new(), expr: object(&["spec"]), slots: 0 }];
     let select = Expr::Select(Box::new(Expr::Shared(0)), "x".into());

@@ -184,13 +184,10 @@ fn one_false_condition_settles_it_and_an_error_denies() {
 }
 
 #[test]
-fn params_and_pack_are_those_of_the_rules_pack() {
+fn a_rule_reads_the_request_and_the_namespace() {
     let select = |root, field: &str| Expr::Select(Box::new(Expr::Root(root)), field.to_owned());
     let is = |expr, value: &str| Expr::Call(Func::Equal, vec![expr, text(value)]);
     let all = Expr::And(vec![
-        is(select(Root::Params, "tier"), "gold"),
-        is(select(Root::Pack, "name"), "probe"),
-        is(select(Root::Pack, "version"), "1.0.0"),
         is(Expr::Select(Box::new(select(Root::NamespaceObject, "metadata")), "name".into()), "agents"),
         is(select(Root::Request, "operation"), "CREATE"),
     ]);

@@ -38,8 +38,6 @@ fn outcome(expr: Expr) -> (Result<String, EvalError>, Option<EvalError>) {
         facts,
         now: Value::Null,
         result: Value::Null,
-        params: Value::Null,
-        pack: Value::Null,
     };
     let mut scope = Scope::of_call(&loaded, env, Fuel::new(Fuel::DEFAULT));
     let prepared = loaded.prepare(&Cel { source: String::new(), expr, slots: 8 });

@@ -231,8 +231,6 @@ fn conditions_see_call_subject_session_params_pack_and_now() {
         same(path(Root::Session, "budgets.cpu.limit"), double(20.0)),
         same(path(Root::Session, "budgets.cpu.used"), double(8.0)),
         same(path(Root::Session, "budgets.cpu.left"), double(12.0)),
-        same(path(Root::Params, "tier"), text("gold")),
-        same(path(Root::Pack, "name"), text("pack0")),
         same(Expr::Root(Root::Now), time("2027-01-15T08:01:00Z")),
     ];
     for holds in all {
