@@ -148,7 +148,10 @@ fn members<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
 /// The part of a binding's status that says what is in force, as stored.
 fn in_force(live: &Live) -> Map<String, Value> {
     let said = |member: &str| Some((member.to_owned(), live.status.get(member)?.clone()));
-    ["version", "digest", "stage", "chosen", "ifLost", "naming", "cells"].into_iter().filter_map(said).collect()
+    ["version", "digest", "stage", "chosen", "ifLost", "naming", "cells"]
+        .into_iter()
+        .filter_map(said)
+        .collect()
 }
 
 /// The conditions of a binding: whether it compiles, whether all its objects are in place, and whether the

@@ -145,8 +145,6 @@ fn fuzz_call(source: &str) {
         facts: Value::list(vec![arguments.clone(), Value::Opaque]),
         now: Value::Null,
         result: Value::Null,
-        params: arguments.clone(),
-        pack: Value::Null,
     };
     let mut scope = Scope::of_call(&loaded, env, Fuel::new(Fuel::DEFAULT));
     let prepared = loaded.prepare(&cel);

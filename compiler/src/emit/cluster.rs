@@ -305,12 +305,7 @@ fn closed(
 }
 
 /// Protects bindings, their packs, governed namespaces, and the names on exceptions.
-fn kept(
-    in_force: &InForce,
-    emit: &EmitOptions,
-    left: &Left,
-    out: &mut Objects,
-) -> Result<(), EmitError> {
+fn kept(in_force: &InForce, emit: &EmitOptions, left: &Left, out: &mut Objects) -> Result<(), EmitError> {
     let mut all = Vec::new();
     let mut packs = left.packs.clone();
     for bound in in_force.policies() {

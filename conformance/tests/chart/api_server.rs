@@ -249,12 +249,8 @@ fn accounts_are_kept(cluster: &Cluster) {
 
 /// The token's volume as OpenShift makes it is taken, and nothing that would put another authority or token in it.
 fn beside_the_token(cluster: &Cluster, operator: &str) {
-    let map = |name: &str, key: &str, path: &str| {
-        json!({ "configMap": { "name": name, "items": [{ "key": key, "path": path }] } })
-    };
-    let field = |path: &str, field: &str| {
-        json!({ "downwardAPI": { "items": [{ "path": path, "fieldRef": { "fieldPath": field } }] } })
-    };
+    let map = |name: &str, key: &str, path: &str| json!({ "configMap": { "name": name, "items": [{ "key": key, "path": path }] } });
+    let field = |path: &str, field: &str| json!({ "downwardAPI": { "items": [{ "path": path, "fieldRef": { "fieldPath": field } }] } });
     let service = "openshift-service-ca.crt";
     let usual = [
         ("token", json!({ "serviceAccountToken": { "path": "token", "expirationSeconds": 3607 } })),

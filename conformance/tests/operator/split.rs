@@ -154,7 +154,8 @@ impl Watch {
 /// Whether a webhook is called for the creation of every pod in the namespace of a binding, at this path, and
 /// denies it without an answer.
 fn asks_about_pods(hook: &Value, path: &str, one: usize) -> bool {
-    let empty = |member: &str| hook.get(member).is_none_or(|value| *value == json!({}) || *value == json!([]));
+    let empty =
+        |member: &str| hook.get(member).is_none_or(|value| *value == json!({}) || *value == json!([]));
     let has = |of: &Value, word: &str| of.as_array().is_some_and(|all| all.contains(&json!(word)));
     let creates = |rule: &Value| {
         has(&rule["operations"], "CREATE")

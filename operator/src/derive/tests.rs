@@ -67,7 +67,8 @@ fn status_after(
     failed: &BTreeMap<Key, String>,
     armed: &BTreeSet<String>,
 ) -> Value {
-    let outcome = Outcome { failed, armed, disarmed: None, unsettled: &BTreeSet::new(), now: "2026-01-01T00:00:00Z" };
+    let outcome =
+        Outcome { failed, armed, disarmed: None, unsettled: &BTreeSet::new(), now: "2026-01-01T00:00:00Z" };
     let due = report(world, derived, &mirror.view(), &mut PackChecks::default(), &outcome);
     let of = due.into_iter().find(|one| one.live.key.kind == Kind::PolicyBinding);
     of.expect("a status").status
@@ -76,7 +77,13 @@ fn status_after(
 /// The statuses of all bindings, by name.
 fn statuses(mirror: &Mirror, world: &World, derived: &Derived) -> BTreeMap<String, Value> {
     let (failed, armed) = (BTreeMap::new(), BTreeSet::new());
-    let outcome = Outcome { failed: &failed, armed: &armed, disarmed: None, unsettled: &BTreeSet::new(), now: "2026-01-01T00:00:00Z" };
+    let outcome = Outcome {
+        failed: &failed,
+        armed: &armed,
+        disarmed: None,
+        unsettled: &BTreeSet::new(),
+        now: "2026-01-01T00:00:00Z",
+    };
     let due = report(world, derived, &mirror.view(), &mut PackChecks::default(), &outcome);
     let bindings = due.into_iter().filter(|one| one.live.key.kind == Kind::PolicyBinding);
     bindings.map(|one| (one.live.key.name.clone(), one.status)).collect()
@@ -226,7 +233,8 @@ fn of_a_lost_binding_whose_status_says_nothing_more_every_namespace_is_asked_abo
         let mirror = cluster([bound("1.0.0", &json!({}), &status)]);
         let (_, derived) = derived(&mut Deriver::default(), &mirror);
         assert_eq!(derived.lost.len(), 1);
-        let hooks = derived.hooks.values().flat_map(|one| one.manifest["webhooks"].as_array().expect("webhooks"));
+        let hooks =
+            derived.hooks.values().flat_map(|one| one.manifest["webhooks"].as_array().expect("webhooks"));
         let everywhere = hooks.filter(|hook| {
             let all = hook["namespaceSelector"]["matchExpressions"].as_array();
             all.is_some_and(|all| all.len() == 1 && all[0]["operator"] == "NotIn")

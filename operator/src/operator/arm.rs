@@ -25,11 +25,12 @@ impl Operator {
     ) -> Stance {
         let record = arming::read(view.get(&self.record_key()).map(AsRef::as_ref), now);
         self.recorded = record.recorded;
-        let stance = match self.decided(view, derived, bundle, (&record, record.disarmament.is_over(now))).await {
-            // Not known: what stands stays.
-            Stance::Newest if derived.hooks.is_empty() => Stance::Before,
-            stance => stance,
-        };
+        let stance =
+            match self.decided(view, derived, bundle, (&record, record.disarmament.is_over(now))).await {
+                // Not known: what stands stays.
+                Stance::Newest if derived.hooks.is_empty() => Stance::Before,
+                stance => stance,
+            };
         self.disarmament = arming::disarmament(&record, stance, now);
         stance
     }

@@ -134,8 +134,13 @@ mod tests {
     /// A binding of `a` at a stage, which reaches `n`; its cell is `new`.
     fn derived(stage: &'static str) -> Derived {
         let mut derived = Derived::default();
-        let bound =
-            BoundPack { pack: "a".to_owned(), chosen: Default::default(), stage, digest: "d".to_owned(), if_lost: None };
+        let bound = BoundPack {
+            pack: "a".to_owned(),
+            chosen: Default::default(),
+            stage,
+            digest: "d".to_owned(),
+            if_lost: None,
+        };
         derived.bound.insert("a".to_owned(), bound);
         derived.cells.reach.insert("n".to_owned(), vec!["a".to_owned()]);
         let cell = Cell {
@@ -206,7 +211,8 @@ mod tests {
     #[test]
     fn nothing_goes_while_it_is_unknown_what_is_wanted() {
         let mut derived = Derived::default();
-        let kinds = [Kind::NetworkPolicy, Kind::ValidatingAdmissionPolicy, Kind::Namespace, Kind::RuntimeClass];
+        let kinds =
+            [Kind::NetworkPolicy, Kind::ValidatingAdmissionPolicy, Kind::Namespace, Kind::RuntimeClass];
         let stays = |derived: &Derived, kind| {
             let of = json!({ "annotations": { BINDINGS_ANNOTATION: "a" } });
             keep(derived, Some(&[])).live(&object(kind, "bailiwick-x", &of))

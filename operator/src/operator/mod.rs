@@ -300,9 +300,8 @@ impl Operator {
     /// When to compare again without news.
     fn rest(&self, derived: &Derived, stance: Stance, pass: &Pass, settling: bool, now: i64) -> Duration {
         let next = [derived.next, self.disarmament.until].into_iter().flatten().min();
-        let next = next.map_or(IDLE_PASS, |next| {
-            Duration::from_secs(u64::try_from(next - now).unwrap_or(0) + 1)
-        });
+        let next =
+            next.map_or(IDLE_PASS, |next| Duration::from_secs(u64::try_from(next - now).unwrap_or(0) + 1));
         let probing = matches!(stance, Stance::Away(Recorded::Waiting) | Stance::Before);
         let mut wait = next.min(IDLE_PASS);
         if probing || self.certificates.as_ref().is_some_and(|one| one.next.is_some()) {

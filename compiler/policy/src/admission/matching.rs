@@ -40,7 +40,8 @@ impl<'c> Coordinates<'c> {
     /// As in `k8s.io/apiserver/pkg/admission/plugin/webhook/predicates/rules`: `*` alone matches no
     /// sub-resource, `pods/*` matches the resource and all its sub-resources.
     fn within(self, rule: &ResourceRule) -> bool {
-        let one_of = |list: &[String], value: &str| list.iter().any(|one| one == "*" || same_text(one, value));
+        let one_of =
+            |list: &[String], value: &str| list.iter().any(|one| one == "*" || same_text(one, value));
         one_of(&rule.operations, self.operation)
             && one_of(&rule.api_groups, self.group)
             && one_of(&rule.api_versions, self.version)

@@ -53,7 +53,6 @@ fn reads(rule: &ToolRule, into: &mut BTreeSet<String>) -> bool {
     let (mut roots, mut known, mut alone) = (0, 0, true);
     let mut look = |node: &Expr| match node {
         Expr::Root(Root::Call) => roots += 1,
-        Expr::Root(Root::Params | Root::Pack) => {}
         Expr::Root(_) | Expr::Shared(_) | Expr::PodContainers(_) => alone = false,
         Expr::Select(of, name) | Expr::OptSelect(of, name) | Expr::Has(of, name) if is_arguments(of) => {
             known += 1;

@@ -132,7 +132,10 @@ impl Group {
 
     /// The directory for a process to be cloned into (v2).
     pub(crate) fn clone_directory(&self) -> Result<Option<OwnedFd>, Fault> {
-        self.layout.unified().map(|directory| directory.open("", libc::O_RDONLY | libc::O_DIRECTORY)).transpose()
+        self.layout
+            .unified()
+            .map(|directory| directory.open("", libc::O_RDONLY | libc::O_DIRECTORY))
+            .transpose()
     }
 
     /// Processor time so far of everything inside; `None` where the kernel does not count it for the group.

@@ -105,11 +105,9 @@ pub(super) fn enter_cgroups(channel: BorrowedFd<'_>, expected: usize) -> Result<
         return Ok(());
     }
     let (mut word, mut entered, mut refused) = ([0], 0, None);
-    let length = socket::receive_each(channel, &mut word, |tasks| {
-        match file::write(tasks.as_fd(), b"0") {
-            Ok(_) => entered += 1,
-            Err(errno) => refused = Some(errno),
-        }
+    let length = socket::receive_each(channel, &mut word, |tasks| match file::write(tasks.as_fd(), b"0") {
+        Ok(_) => entered += 1,
+        Err(errno) => refused = Some(errno),
     })?;
     match refused {
         Some(errno) => Err(errno),

@@ -13,10 +13,10 @@ use crate::profile::Rlimits;
 use crate::step::{Failure, Step, attempt};
 use crate::wire::{self, MAX_MESSAGE, RequestBuffer};
 
-use super::{Channels, Order};
 use super::holder::enter_cgroups;
 use super::prepared::{INSIDE_ID, Prepared};
 use super::rules;
+use super::{Channels, Order};
 
 /// The control channel's descriptor while the worker is parked; `execve` closes it, which tells the executor
 /// that the program runs.

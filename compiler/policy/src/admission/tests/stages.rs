@@ -114,7 +114,8 @@ fn while_a_policy_takes_the_place_of_another_pods_may_have_the_name_of_either_an
         let (reviewer, [before, own]) = taking_the_place(stamped);
         assert_ne!(before, own);
         let stored = reviewer.admit(&create(pod("{}", "{}"))).object.unwrap();
-        let label = |pod: &Json<'_>| pod.at(&["metadata", "labels", CELL_LABEL]).cloned().map(Json::into_owned);
+        let label =
+            |pod: &Json<'_>| pod.at(&["metadata", "labels", CELL_LABEL]).cloned().map(Json::into_owned);
         let text = |name: &str| json(&format!("\"{name}\"")).into_owned();
         assert_eq!(label(&stored), Some(text(if stamped { &before } else { &own })));
         for (name, allowed) in [(before.as_str(), true), (own.as_str(), true), ("0123", false), ("", false)] {
@@ -123,7 +124,11 @@ fn while_a_policy_takes_the_place_of_another_pods_may_have_the_name_of_either_an
             assert_eq!(decision.allowed, allowed, "{name}: {:?}", decision.findings);
         }
         // What has a name keeps it.
-        let other = replaced(stored.clone(), &["metadata", "labels", CELL_LABEL], text(if stamped { &own } else { &before }));
+        let other = replaced(
+            stored.clone(),
+            &["metadata", "labels", CELL_LABEL],
+            text(if stamped { &own } else { &before }),
+        );
         assert!(!reviewer.review(&update(stored, other), Phase::Validate).allowed);
     }
 }
