@@ -15,8 +15,9 @@ use crate::stage::{Caller, Stage, kind, own_pack, stdout, value};
 #[test]
 fn an_executor_whose_log_is_lost_says_what_helps_and_ends() {
     let Some(strace) = strace() else { return };
-    // Of the writes of one thread: two begin a log; a later one is that of an intent or of a result.
-    for write in [3, 4] {
+    // Of the writes of one thread: sixteen fill the segment and two begin the log; a later one is that of an intent
+    // or of a result.
+    for write in [19, 20] {
         let stage = Stage::new(&own_pack());
         let mut command = Command::new(strace);
         command.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=pwrite64"]);

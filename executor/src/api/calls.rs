@@ -52,10 +52,13 @@ pub(super) async fn start(
     let (call, rest) = match app.enter(&session, &request, key) {
         Err(NotEntered::Refused(refusal)) => return Err(refusal),
         Err(NotEntered::Repeats(known)) => (known, None),
-        Ok(entered) => match entered.try_turn() {
-            Some(turn) if !query.stream => run_here(&app, entered, turn, &client)?,
-            _ => (run_elsewhere(&app, entered).await?, None),
-        },
+        Ok(entered) => {
+            let turn = if query.stream { None } else { entered.try_turn() };
+            match turn {
+                Some(turn) => run_here(&app, entered, turn, &client)?,
+                None => (run_elsewhere(&app, entered).await?, None),
+            }
+        }
     };
     if let Some(rest) = rest {
         // The rest is begun when the answer is ready to be sent, so that it does not take the processor from it.
