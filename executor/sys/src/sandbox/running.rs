@@ -249,7 +249,9 @@ impl Remains {
         self.clear_now()
     }
 
-    fn clear_now(&mut self) -> Result<(), CgroupError> {
+    /// Kills what is left inside and waits until it is gone: no process of the sandbox exists any more.
+    /// `clear` does the same first.
+    pub fn end(&mut self) {
         // The kernel kills everything in a pid namespace with its first process, which does not end before
         // all others are reaped. They are reaped there, except the worker, which is our child.
         self.kill();
@@ -257,6 +259,10 @@ impl Remains {
             end(&process);
         }
         self.lifeline = None;
+    }
+
+    fn clear_now(&mut self) -> Result<(), CgroupError> {
+        self.end();
         match &mut self.group {
             Some(group) => group.clear(),
             None => Ok(()),

@@ -10,14 +10,19 @@ mod calls;
 mod ground;
 
 use std::os::fd::AsFd as _;
-use std::process::Command;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use bailiwick_sys::outcome::Cause;
 use bailiwick_sys::{Parked, Remains, Request};
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sys::prctl::set_child_subreaper;
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
 use crate::report::Report;
@@ -214,7 +219,8 @@ fn available_kb() -> anyhow::Result<f64> {
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
-/// From the kill until nothing of a sandbox is left, its cgroups included.
+/// From the kill until all processes of a sandbox are dead, and until nothing of it is left, its cgroups
+/// included. For comparison, the same programs killed and reaped without a sandbox.
 fn killed(kind: &Kind, report: &mut Report) -> anyhow::Result<()> {
     let script = "i=0; while [ $i -lt COUNT ]; do sleep 100 & i=$((i+1)); done; echo; wait";
     let script = script.replace("COUNT", &(KILLED_PROCESSES - 1).to_string());
@@ -223,21 +229,45 @@ fn killed(kind: &Kind, report: &mut Report) -> anyhow::Result<()> {
         arguments: ["sh", "-c", script.as_str()].map(str::to_owned).to_vec(),
         ..Request::default()
     };
-    let mut figures = Vec::new();
+    let (mut dead, mut cleared, mut bare) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..KILLS {
+        bare.push(killed_bare(&script)?);
         let mut running = kind.build()?.run(&request)?;
         let stdout = running.take_stdout().context("no pipe")?;
         poll(&mut [PollFd::new(stdout.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE)?;
         let begun = Instant::now();
         running.kill(Cause::TimedOut);
-        let (_, remains) = running.finish();
+        let (_, mut remains) = running.finish();
+        remains.end();
+        dead.push(begun.elapsed().as_nanos() as f64 / 1e6);
         remains.clear()?;
-        figures.push(begun.elapsed().as_nanos() as f64 / 1e6);
+        cleared.push(begun.elapsed().as_nanos() as f64 / 1e6);
     }
-    figures.sort_by(f64::total_cmp);
-    report.set("kill_tree_ms", percentile(&figures, 0.5), KILLS);
-    report.set("kill_tree_p99_ms", percentile(&figures, 0.99), KILLS);
+    for (key, figures) in [("kill_tree", &mut dead), ("clear_tree", &mut cleared), ("kill_bare", &mut bare)] {
+        figures.sort_by(f64::total_cmp);
+        report.set(&format!("{key}_ms"), percentile(figures, 0.5), KILLS);
+        report.set(&format!("{key}_p99_ms"), percentile(figures, 0.99), KILLS);
+    }
     Ok(())
+}
+
+/// Milliseconds from the kill of a process group with the programs of `script` until all are reaped.
+fn killed_bare(script: &str) -> anyhow::Result<f64> {
+    // What a killed shell leaves is then ours to reap.
+    set_child_subreaper(true)?;
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", script]).process_group(0).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = shell.spawn()?;
+    let stdout = child.stdout.take().context("no pipe")?;
+    poll(&mut [PollFd::new(stdout.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE)?;
+    let group = Pid::from_raw(i32::try_from(child.id())?);
+    let begun = Instant::now();
+    killpg(group, Signal::SIGKILL)?;
+    let members = Pid::from_raw(-group.as_raw());
+    while waitpid(members, None) != Err(Errno::ECHILD) {}
+    let taken = begun.elapsed().as_nanos() as f64 / 1e6;
+    set_child_subreaper(false)?;
+    Ok(taken)
 }
 
 /// How many sandboxes one core builds, runs and clears away in a second, including everything that they need
