@@ -304,7 +304,14 @@ impl Checker<'_> {
     }
 
     fn operator(&mut self, func: Func, parts: &[Ast], span: Span) -> Typed {
-        let arguments: Vec<Typed> = parts.iter().map(|part| self.node(part)).collect();
+        let arguments: Vec<Typed> = parts
+            .iter()
+            .enumerate()
+            .map(|(at, part)| match (func, at) {
+                (Func::In, 1) => self.looked_up_in(part),
+                _ => self.node(part),
+            })
+            .collect();
         if let (Func::In, [key, whole], [lowered, _]) = (func, parts, arguments.as_slice()) {
             self.key_must_be_declared(whole, &lowered.expr, key.span);
         }

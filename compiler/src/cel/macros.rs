@@ -103,7 +103,7 @@ impl Checker<'_> {
             );
         };
         self.must_be_declared(operand, field);
-        let operand = self.node(operand);
+        let operand = self.looked_up_in(operand);
         self.field_type(&operand.of, field);
         Typed::new(Expr::Has(Box::new(operand.expr), field.text.clone()), Type::Bool)
     }

@@ -125,38 +125,45 @@ impl Checker<'_> {
             "params" | "pack" | "pod" if context.dialect == Dialect::ApiServer => {
                 self.reference(span, format!("the API server has no `{name}`"), None)
             }
-            "params" => self.parameters(span),
-            "pack" => {
-                let (name, version) = (context.pack.0.clone(), context.pack.1.clone());
-                let value = [("name", name), ("version", version)]
-                    .map(|(key, value)| (Const::Str(key.to_owned()), Const::Str(value)));
-                Typed::new(Expr::Const(Const::Map(value.into())), Type::map(Type::String, Type::String))
+            // An empty map would make `has(params.x)` false without a word.
+            "params" if context.params.is_empty() => {
+                let help = "declare one under `parameters`".to_owned();
+                self.reference(span, "this pack declares no parameters".to_owned(), Some(help))
             }
-            // The remaining roots: `variables` and `pod`.
-            _ => {
-                let message = format!("`{name}` is not a value by itself");
-                let help = if name == "pod" {
-                    "write `pod.allContainers` or `pod.mainContainers`"
-                } else {
-                    "write `variables.NAME`"
+            // The remaining roots. Under another name, or as `dyn(params)`, an undeclared parameter would be
+            // absent without a word.
+            plain => {
+                let help = match plain {
+                    "pod" => "write `pod.allContainers` or `pod.mainContainers`",
+                    "pack" => "write `pack.name` or `pack.version`",
+                    "params" => "write `params.NAME`",
+                    _ => "write `variables.NAME`",
                 };
-                self.reference(span, message, Some(help.to_owned()))
+                self.reference(span, format!("`{name}` is not a value by itself"), Some(help.to_owned()))
             }
         }
     }
 
-    /// All parameters, as a map.
-    fn parameters(&mut self, span: Span) -> Typed {
-        // An empty map would make `has(params.x)` false without a word.
-        if self.context.params.is_empty() {
-            let help = "declare one under `parameters`".to_owned();
-            return self.reference(span, "this pack declares no parameters".to_owned(), Some(help));
+    /// What a key or a field is looked up in: any value, and also `params` and `pack`, whose names are known.
+    pub(super) fn looked_up_in(&mut self, operand: &Ast) -> Typed {
+        let Node::Ident(root) = &operand.node else { return self.node(operand) };
+        let text = |text: &str| Const::Str(text.to_owned());
+        let context = self.context;
+        if self.is_local(root) || context.dialect == Dialect::ApiServer {
+            return self.node(operand);
         }
-        let entry = |(name, parameter): (&String, &super::Parameter)| {
-            (Const::Str(name.clone()), parameter.value.clone())
+        let (entries, of) = match root.trim_start_matches('.') {
+            "params" if !context.params.is_empty() => {
+                let entries = context.params.iter().map(|(name, one)| (text(name), one.value.clone()));
+                (entries.collect(), Type::Dyn)
+            }
+            "pack" => {
+                let (name, version) = &*context.pack;
+                (vec![(text("name"), text(name)), (text("version"), text(version))], Type::String)
+            }
+            _ => return self.node(operand),
         };
-        let value = Const::Map(self.context.params.iter().map(entry).collect());
-        Typed::new(Expr::Const(value), Type::map(Type::String, Type::Dyn))
+        Typed::new(Expr::Const(Const::Map(entries)), Type::map(Type::String, of))
     }
 
     /// Queries to the API server's authorizer.
@@ -242,11 +249,14 @@ impl Checker<'_> {
         }
     }
 
-    /// Reports `params.name` of a name that is not declared, whose absence would be no error within `has`.
+    /// Reports `params.name` and `pack.name` of a name that is not declared, whose absence would be no error
+    /// within `has`.
     pub(super) fn must_be_declared(&mut self, operand: &Ast, name: &Name) {
         let Node::Ident(root) = &operand.node else { return };
-        if root.trim_start_matches('.') == "params" && !self.context.params.is_empty() {
-            self.special(operand, name);
+        match root.trim_start_matches('.') {
+            "params" if self.context.params.is_empty() => {}
+            "params" | "pack" => drop(self.special(operand, name)),
+            _ => {}
         }
     }
 
@@ -313,7 +323,7 @@ impl Checker<'_> {
     pub(super) fn index(&mut self, operand: &Ast, index: &Ast, span: Span) -> Typed {
         let index_node = self.node(index);
         self.key_must_be_declared(operand, &index_node.expr, index.span);
-        let operand = self.node(operand);
+        let operand = self.looked_up_in(operand);
         let of = self.element_type(&operand.of, &index_node, index.span, span);
         Typed::new(super::fold::constant(Expr::Index(Box::new(operand.expr), Box::new(index_node.expr))), of)
     }
@@ -322,7 +332,7 @@ impl Checker<'_> {
         let span = operand.span.to(index.span);
         let index_node = self.node(index);
         self.key_must_be_declared(operand, &index_node.expr, index.span);
-        let operand = self.node(operand);
+        let operand = self.looked_up_in(operand);
         let of = match self.element_type(&operand.of, &index_node, index.span, span) {
             optional @ Type::Optional(_) => optional,
             of => Type::optional(of),

@@ -192,6 +192,32 @@ fn no_spelling_takes_an_undeclared_parameter_for_an_absent_one() {
         let expected = format!("[{at}] no parameter `host` (did you mean `hosts`?)");
         assert_eq!(errors(source, Type::Dyn), expected, "{source}");
     }
+    // Nor under another name.
+    for source in [
+        "cel.bind(p, params, has(p.host))",
+        "cel.bind(p, params, p.?host.hasValue())",
+        "dyn(params).?host.hasValue()",
+        "has(dyn(params).host)",
+        "[params].exists(p, 'host' in p)",
+        "(true ? params : params)[?'host'].hasValue()",
+        "optional.of(params).?host.hasValue()",
+        "params.exists(name, name == 'host')",
+    ] {
+        let found = errors(source, Type::Dyn);
+        assert!(found.starts_with("[params] `params` is not a value by itself"), "{source}: {found}");
+    }
+    for (source, expected) in [
+        ("has(pack.nme)", "[nme] `pack` has no `nme` (it has `name` and `version`)"),
+        (
+            "cel.bind(p, pack, has(p.nme))",
+            "[pack] `pack` is not a value by itself (write `pack.name` or `pack.version`)",
+        ),
+    ] {
+        assert_eq!(errors(source, Type::Dyn), expected, "{source}");
+    }
+    for source in ["pack['name'] == 'p'", "'name' in pack", "has(pack.name)"] {
+        assert_eq!(type_of(source), "bool", "{source}");
+    }
 }
 
 #[test]
