@@ -5,6 +5,7 @@
 //! absent.
 
 use bailiwick_crds::admission::{Operation, ResourceRule};
+pub use bailiwick_crds::members::MemberRules;
 use serde_json::Value as Json;
 
 use crate::cel::{Context, Parameter, Type};

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use bailiwick_crds::members::MemberRules;
 use bailiwick_policy::cel::{Quantity, parse_cidr, parse_duration};
 use regex::Regex;
 use serde_json::{Map, Value as Json};
@@ -200,45 +201,35 @@ impl Checker {
 
     /// Checks members that exclude or require each other.
     fn members(&mut self, node: &Node, schema: &Json) {
+        let rules = schema.as_object().map(MemberRules::of).unwrap_or_default();
         let present = |name: &&str| node.get(name).is_some();
-        if let Some(groups) = schema.get("x-bailiwick-one-of").and_then(Json::as_array) {
-            let groups: Vec<Vec<&str>> = groups
-                .iter()
-                .map(|group| group.as_array().into_iter().flatten().filter_map(Json::as_str).collect())
-                .collect();
-            let found = groups.iter().filter(|group| group.iter().any(&present)).count();
-            if found != 1 {
-                let choices: Vec<_> = groups.iter().map(|group| quoted(group.iter().copied())).collect();
-                let message = match found {
-                    0 => format!("one of {} must be there", choices.join(" or ")),
-                    _ => format!("only one of {} may be there", choices.join(" or ")),
-                };
-                self.report(bw0113_members::CODE, message);
-            }
-        }
-        if schema.get("x-bailiwick-some-of").is_some()
-            && !words(schema, "x-bailiwick-some-of").any(|name| present(&name))
-        {
-            let message =
-                format!("at least one of {} must be there", quoted(words(schema, "x-bailiwick-some-of")));
+        let holds = |group: &&Vec<&str>| group.iter().any(present);
+        let all = |groups: &[Vec<&str>]| quoted(groups.iter().flatten().copied());
+        let found = rules.exactly_one.iter().filter(holds).count();
+        if found != 1 && !rules.exactly_one.is_empty() {
+            let choices: Vec<_> =
+                rules.exactly_one.iter().map(|group| quoted(group.iter().copied())).collect();
+            let message = match found {
+                0 => format!("one of {} must be there", choices.join(" or ")),
+                _ => format!("only one of {} may be there", choices.join(" or ")),
+            };
             self.report(bw0113_members::CODE, message);
         }
-        // A member by itself is a group of one.
-        let group = |group: &Json| -> Vec<String> {
-            let names = group.as_array().map_or(std::slice::from_ref(group), Vec::as_slice);
-            names.iter().filter_map(Json::as_str).filter(present).map(str::to_owned).collect()
-        };
-        let exclusive = schema.get("x-bailiwick-at-most-one-of").and_then(Json::as_array);
-        let there: Vec<Vec<String>> =
-            exclusive.into_iter().flatten().map(group).filter(|group| !group.is_empty()).collect();
-        if there.len() > 1 {
-            let both = quoted(there.iter().flatten().map(String::as_str));
-            self.report(bw0113_members::CODE, format!("{both} exclude each other"));
+        if !rules.at_least_one.is_empty() && !rules.at_least_one.iter().any(|group| holds(&group)) {
+            let message = format!("at least one of {} must be there", all(&rules.at_least_one));
+            self.report(bw0113_members::CODE, message);
         }
-        let needs = schema.get("x-bailiwick-requires").and_then(Json::as_object);
-        for (member, needed) in needs.into_iter().flatten() {
-            let Some(needed) = needed.as_str() else { continue };
-            if present(&member.as_str()) && !present(&needed) {
+        let there: Vec<Vec<&str>> = rules
+            .at_most_one
+            .iter()
+            .filter(holds)
+            .map(|group| group.iter().copied().filter(present).collect())
+            .collect();
+        if there.len() > 1 {
+            self.report(bw0113_members::CODE, format!("{} exclude each other", all(&there)));
+        }
+        for (member, needed) in rules.needs {
+            if present(&member) && !present(&needed) {
                 self.report(bw0113_members::CODE, format!("`{member}` needs `{needed}`"));
             }
         }

@@ -8,6 +8,7 @@
 
 pub mod admission;
 pub mod binding;
+pub mod members;
 pub mod network;
 pub mod pack;
 pub mod pod_security;

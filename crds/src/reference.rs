@@ -5,6 +5,8 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 
+use crate::members::MemberRules;
+
 const HEAD: &str = "# The format of packs and tests\n\n\
 Made from the types in `crds/src` and from `complete.yaml`; `UPDATE_EXPECT=1 cargo test -p bailiwick-crds` writes it anew.\n\n\
 A pack is one object of the kind `PolicyPack`; its tests are objects of the kind `PolicyTest`. `bailiwick check`, the CLI's other \
@@ -137,25 +139,24 @@ fn row(at: &str, schema: &Map<String, Value>, required: bool, out: &mut String) 
         let _ = write!(meaning, "<br>`{word}`{mark}: {}", about.as_str().unwrap_or_default().trim());
     }
     let items = schema.get("items").and_then(Value::as_object);
-    for (key, lead) in [
-        ("x-bailiwick-one-of", "Exactly one of"),
-        ("x-bailiwick-some-of", "At least one of"),
-        ("x-bailiwick-at-most-one-of", "At most one of"),
+    let (own, of_items) = (MemberRules::of(schema), items.map(MemberRules::of).unwrap_or_default());
+    for (lead, own, of_items) in [
+        ("Exactly one of", own.exactly_one, of_items.exactly_one),
+        ("At least one of", own.at_least_one, of_items.at_least_one),
+        ("At most one of", own.at_most_one, of_items.at_most_one),
     ] {
-        if let Some(members) = schema.get(key).or_else(|| items?.get(key)) {
-            let _ = write!(meaning, "<br>{lead} {}.", members_text(members));
+        let groups = if own.is_empty() { of_items } else { own };
+        if !groups.is_empty() {
+            let _ = write!(meaning, "<br>{lead} {}.", groups_text(&groups));
         }
     }
     let _ = writeln!(out, "| {name} | {} | {} |", kind(schema), meaning.replace('|', "\\|"));
 }
 
-fn members_text(members: &Value) -> String {
-    let name = |value: &Value| format!("`{}`", value.as_str().unwrap_or_default());
-    let group = |value: &Value| match value.as_array() {
-        Some(names) => names.iter().map(name).collect::<Vec<_>>().join("/"),
-        None => name(value),
-    };
-    members.as_array().into_iter().flatten().map(group).collect::<Vec<_>>().join(", ")
+fn groups_text(groups: &[Vec<&str>]) -> String {
+    let group =
+        |names: &Vec<&str>| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join("/");
+    groups.iter().map(group).collect::<Vec<_>>().join(", ")
 }
 
 fn kind(schema: &Map<String, Value>) -> String {

@@ -1,5 +1,6 @@
 //! Completion of an object's fields.
 
+use bailiwick_compiler::authoring::MemberRules;
 use lsp_types::CompletionItemKind;
 use serde_json::Value as Json;
 
@@ -46,7 +47,8 @@ struct Layout {
 
 fn fields(schema: &Json, cursor: &Cursor, beside: &[String], layout: &Layout) -> Vec<Candidate> {
     let is_there = |name: &str| beside.iter().any(|other| other == name);
-    let excluded = excluded(schema, beside);
+    let rules = schema.as_object().map(MemberRules::of).unwrap_or_default();
+    let excluded = rules.excluded(is_there);
     let left = schema::fields(schema).filter(|(name, ..)| !is_there(name));
     let offered = left.map(|(name, field, is_required)| Candidate {
         text: format!("{}{name}{}", layout.dash, after(field, layout)),
@@ -60,26 +62,6 @@ fn fields(schema: &Json, cursor: &Cursor, beside: &[String], layout: &Layout) ->
         ..candidate(cursor, name, CompletionItemKind::FIELD)
     });
     offered.collect()
-}
-
-/// Fields that a present field excludes.
-fn excluded<'s>(schema: &'s Json, beside: &[String]) -> Vec<&'s str> {
-    let is_there = |name: &&str| beside.iter().any(|other| other == name);
-    let mut found = Vec::new();
-    for key in ["x-bailiwick-at-most-one-of", "x-bailiwick-one-of"] {
-        let groups = schema.get(key).and_then(Json::as_array).into_iter().flatten();
-        // A member by itself is a group of one.
-        let groups: Vec<Vec<&str>> = groups
-            .map(|group| group.as_array().map_or(std::slice::from_ref(group), Vec::as_slice))
-            .map(|group| group.iter().filter_map(Json::as_str).collect())
-            .collect();
-        if let Some(chosen) = groups.iter().position(|group| group.iter().any(is_there)) {
-            found.extend(
-                groups.iter().enumerate().filter(|(at, _)| *at != chosen).flat_map(|(_, group)| group),
-            );
-        }
-    }
-    found
 }
 
 /// The text after a key: its colon, and the beginning of its value.
