@@ -44,4 +44,5 @@ pub mod syscalls;
 pub mod yaml;
 
 pub use compile::{Compiled, compile};
+pub use nearest::nearest;
 pub use parameters::Bindings;

@@ -2,7 +2,7 @@
 
 /// The one of `known` that `written` was probably meant to be, if any.
 #[must_use]
-pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Long input is not a typing error, and computing the distance is quadratic.
     let written: String = written.chars().take(64).collect::<String>().to_lowercase();
     known

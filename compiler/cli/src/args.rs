@@ -388,6 +388,9 @@ pub(crate) struct ExplainOptions {
     /// With `--review`: namespaces with their labels; an unknown namespace is denied
     #[arg(long, value_name = "FILE", requires = "review")]
     pub(crate) namespaces: Option<PathBuf>,
+    /// Binds a parameter of the packs; the value is YAML
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = binding)]
+    pub(crate) bindings: Vec<Binding>,
     /// With `--review`: the namespace of an object that names none
     #[arg(short, long, value_name = "NAME", default_value = "default")]
     pub(crate) namespace: String,
@@ -455,7 +458,7 @@ pub(crate) struct ImportOptions {
     #[arg(long, value_enum, value_name = "KIND")]
     pub(crate) kind: Option<ImportKind>,
     /// The name of the pack
-    #[arg(long, value_name = "NAME", default_value = "imported")]
+    #[arg(long, value_name = "NAME", default_value = "imported", value_parser = crate::init::pack_name)]
     pub(crate) name: String,
     /// The file of the pack; by default standard output
     #[arg(long, value_name = "FILE")]

@@ -24,10 +24,13 @@ pub(crate) struct Effective {
 impl Effective {
     /// Reads packs and compiles them together, or reads one bundle. `None` after the findings of packs that
     /// do not compile were printed.
-    pub(crate) fn read(paths: &[PathBuf], library: Option<&Path>) -> Result<Option<Self>> {
+    pub(crate) fn read(paths: &[PathBuf], library: Option<&Path>, choices: &Choices) -> Result<Option<Self>> {
         let is_bundle = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "json");
         match paths {
             [] => bail!("name the packs, or a compiled bundle.json"),
+            paths if !choices.is_empty() && paths.iter().any(is_bundle) => {
+                bail!("the parameters of a bundle are bound already; name the packs instead")
+            }
             [path] if is_bundle(path) => {
                 let bundle =
                     read_bundle(path).with_context(|| format!("cannot use the bundle {}", path.display()))?;
@@ -39,7 +42,8 @@ impl Effective {
             _ => {}
         }
         let loaded = Loaded::read_all(paths, library)?;
-        let compiled = loaded.compile(&Choices::default());
+        choices.check_names(&loaded.packs)?;
+        let compiled = loaded.compile(choices);
         if compiled.failed() {
             load::draw_compiled(&loaded, &compiled);
             return Ok(None);

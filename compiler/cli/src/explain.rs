@@ -17,13 +17,14 @@ use anyhow::{Context, Result, bail};
 use bailiwick_compiler::check;
 use bailiwick_compiler::diagnostic::FieldPath;
 use bailiwick_compiler::emit::{self, EmitOptions, Enforcement, Statement};
+use bailiwick_compiler::nearest;
 use bailiwick_policy::bundle;
 use serde::Serialize;
 use serde_json::json;
 
 use crate::args::{ExplainOptions, Format};
 use crate::effective::Effective;
-use crate::load::{self, Choices, Loaded};
+use crate::load::{self, Loaded};
 use crate::outcome::Outcome;
 use crate::places::{Places, dedented, shown};
 use crate::plain::plain;
@@ -92,7 +93,8 @@ pub(crate) fn run(options: &ExplainOptions) -> Result<Outcome> {
 /// Takes a decision of packs apart.
 fn decision(options: &ExplainOptions) -> Result<Outcome> {
     let packs: Vec<PathBuf> = options.words.iter().map(PathBuf::from).collect();
-    let Some(effective) = Effective::read(&packs, options.library.as_deref())? else {
+    let choices = load::choices(&options.bindings);
+    let Some(effective) = Effective::read(&packs, options.library.as_deref(), &choices)? else {
         return Ok(Outcome::Findings);
     };
     match (&options.call, &options.review, &options.log, options.record) {
@@ -148,7 +150,9 @@ fn policy(rule: Option<&String>, packs: &[String], options: &ExplainOptions) -> 
     }
     let packs: Vec<PathBuf> = packs.iter().map(PathBuf::from).collect();
     let loaded = Loaded::read_all(&packs, options.library.as_deref())?;
-    let compiled = loaded.compile(&Choices::default());
+    let choices = load::choices(&options.bindings);
+    choices.check_names(&loaded.packs)?;
+    let compiled = loaded.compile(&choices);
     if compiled.failed() {
         load::draw_compiled(&loaded, &compiled);
         return Ok(Outcome::Findings);
@@ -161,7 +165,9 @@ fn policy(rule: Option<&String>, packs: &[String], options: &ExplainOptions) -> 
     let statements: Vec<Said> = meant.into_iter().map(|one| said(one, &texts)).collect();
     if let Some(rule) = rule.filter(|_| statements.is_empty()) {
         let known: Vec<&str> = report.statements.iter().map(|statement| statement.id.as_str()).collect();
-        bail!("no statement `{rule}` in the effective policy; there are {}", known.join(", "));
+        let parts = known.iter().flat_map(|id| [*id].into_iter().chain(id.rsplit('/').next()));
+        let near = nearest(rule, parts).map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
+        bail!("no statement `{rule}` in the effective policy{near}; there are {}", known.join(", "));
     }
     let explained = Explained { version: JSON_VERSION, packs: report.packs, statements };
     match options.format {

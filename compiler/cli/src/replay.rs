@@ -27,6 +27,7 @@ use self::report::Report;
 use crate::args::{Format, ReplayOptions};
 use crate::effective::Effective;
 use crate::files;
+use crate::load::Choices;
 use crate::outcome::Outcome;
 use crate::plain::plain;
 use crate::print::out;
@@ -35,7 +36,8 @@ pub(crate) fn run(options: &ReplayOptions) -> Result<Outcome> {
     if !options.log.join("segments").is_dir() {
         bail!("{} is not an audit log: it has no folder `segments`", options.log.display());
     }
-    let Some(effective) = Effective::read(&options.packs, options.library.as_deref())? else {
+    let Some(effective) = Effective::read(&options.packs, options.library.as_deref(), &Choices::default())?
+    else {
         return Ok(Outcome::Findings);
     };
     let verified = verify(&options.log, &known(options.log_key.as_deref())?)?;

@@ -9,7 +9,10 @@ mod answers;
 mod connection;
 mod evidence;
 mod sandbox;
+mod stage;
 mod tool_call;
+
+pub use tool_call::Staged;
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +24,7 @@ use bailiwick_policy::cel::Watching;
 use bailiwick_policy::decision::{Decision, Effect};
 use bailiwick_policy::json::Json;
 use bailiwick_policy::policy::{LabelOperator, LabelSelector, Policy, Subject, Unmatched};
-use bailiwick_policy::tool::{CallResult, LoadedPolicy, Plan, ResultInputs, ToolDecision};
+use bailiwick_policy::tool::{LoadedPolicy, ToolDecision};
 use serde_json::{Value, json};
 
 use crate::policy_test::{
@@ -181,14 +184,13 @@ impl Bench {
         } else if let Some(case) = &case.image {
             self.run_image(case)
         } else if let Some(case) = &case.tool_call {
-            self.refuse_unknown(case)?;
-            let policy = self.tool_policy()?;
-            let listed = expected.listed.map(|_| tool_call::listed(policy, case)).transpose()?;
-            let decision = self.decide(case)?;
-            let labels = expected.labels.as_ref().map(|_| tool_call::relabelled(policy, case, &decision));
-            let labels = labels.transpose()?;
+            let staged = self.staged(case)?;
+            staged.refuse_unknown()?;
+            let listed = expected.listed.map(|_| staged.listed()).transpose()?;
+            let decision = staged.decide()?;
+            let labels = expected.labels.as_ref().map(|_| staged.relabelled(&decision)).transpose()?;
             let happened = Happened { listed, labels, ..Happened::of_call(&decision) };
-            tool_call::judged(policy, case, &decision, happened)
+            staged.judged(&decision, happened)
         } else if let Some(case) = &case.syscall {
             sandbox::system_call(&self.policy, case)
         } else if let Some(case) = &case.filesystem {
@@ -199,66 +201,12 @@ impl Bench {
         }
     }
 
-    /// Rejects a session with a label or an earlier call that no pack knows, or with an earlier call that is
-    /// not decided as the case says, since what the case says of it would be meaningless.
+    /// Makes up the session that a case of a tool call describes.
     ///
     /// # Errors
-    /// The unknown label or call, or the call that is decided otherwise.
-    pub fn refuse_unknown(&self, case: &ToolCallCase) -> Result<(), String> {
-        tool_call::refuse_unknown(self.tool_policy()?, case)?;
-        tool_call::refuse_unexpected(self.tool_policy()?, case)
-    }
-
-    /// What the decision on a case's result reads, and the result, once its call is decided and every approver
-    /// that is needed agreed. The outer `None`: the call is not allowed; the inner one: no rule is about its
-    /// result.
-    ///
-    /// # Errors
-    /// Why the result cannot be judged.
-    pub fn result_inputs(
-        &self,
-        case: &ToolCallCase,
-        decision: &ToolDecision,
-    ) -> Result<Option<Option<(ResultInputs, CallResult)>>, String> {
-        tool_call::result_inputs(self.tool_policy()?, case, decision)
-    }
-
-    /// Decides the call of a case, after the session that it describes.
-    ///
-    /// # Errors
-    /// Why it cannot be decided.
-    pub fn decide(&self, case: &ToolCallCase) -> Result<ToolDecision, String> {
-        tool_call::decide(self.tool_policy()?, case)
-    }
-
-    /// Whether the tool of a case is listed for its subject; the inner `Err` says what hides it.
-    ///
-    /// # Errors
-    /// Why that cannot be decided.
-    pub fn listed(&self, case: &ToolCallCase) -> Result<Result<(), String>, String> {
-        tool_call::listed(self.tool_policy()?, case)
-    }
-
-    /// The plan of a call with a result, once it is decided and every approver that is needed agreed; and
-    /// what happens to the result, with the labels that it adds. `None`: the call is not allowed.
-    ///
-    /// # Errors
-    /// Why the result cannot be judged.
-    pub fn judge(
-        &self,
-        case: &ToolCallCase,
-        decision: &ToolDecision,
-    ) -> Result<Option<(Plan, Happened)>, String> {
-        tool_call::judged_once_approved(self.tool_policy()?, case, decision)
-    }
-
-    /// The labels that the session gains and loses by a call; if approval is needed, after every approver
-    /// agreed.
-    ///
-    /// # Errors
-    /// Why it cannot be decided.
-    pub fn relabelled(&self, case: &ToolCallCase, decision: &ToolDecision) -> Result<Relabelled, String> {
-        tool_call::relabelled(self.tool_policy()?, case, decision)
+    /// Why it cannot be made up.
+    pub fn staged<'c>(&'c self, case: &'c ToolCallCase) -> Result<Staged<'c>, String> {
+        Staged::new(self.tool_policy()?, case)
     }
 
     /// The tools that a caller can name, with the JSON Schemas of their arguments.

@@ -18,6 +18,7 @@ const MAX_MEMBERS: usize = 4;
 const MAX_SAMPLE_BYTES: usize = 512;
 
 /// Texts that a pattern matches.
+#[derive(Debug)]
 pub(super) struct Samples {
     /// One for each of its alternatives, then some more of its classes and combinations.
     pub(super) texts: Vec<String>,

@@ -110,6 +110,29 @@ impl Place {
     }
 }
 
+/// One way with another over it; and where both wish a text for one place, the two texts in a row: one may be
+/// about its beginning and the other about its end.
+pub(super) fn together<'w>(under: &'w [Wish], over: &'w [Wish]) -> impl Iterator<Item = Way> + use<'w> {
+    let text = |(place, want): &'w Wish| match want {
+        Want::Is(Value::String(text)) if !matches!(place.steps.last(), Some(Step::Element)) => {
+            Some((place, text))
+        }
+        _ => None,
+    };
+    let in_a_row = |wish: &'w Wish| {
+        let (place, end) = text(wish)?;
+        let mut begun = under.iter().filter_map(text).filter(|(other, _)| *other == place);
+        let (_, begin) = begun.next_back().filter(|(_, begin)| *begin != end)?;
+        Some((place.clone(), Want::Is(Value::from(format!("{begin}{end}")))))
+    };
+    let changed = over.iter().any(|wish| in_a_row(wish).is_some());
+    let row = changed.then(|| {
+        let row = over.iter().map(|wish| in_a_row(wish).unwrap_or_else(|| wish.clone()));
+        under.iter().cloned().chain(row).collect()
+    });
+    std::iter::once([under, over].concat()).chain(row)
+}
+
 /// The ways of a rule, first those that its other forms do not have: the forms differ in these.
 pub(super) fn own_first<'w>(ways: &[Way], others: impl Iterator<Item = &'w Way> + Clone) -> Vec<Way> {
     let is_shared = |way: &&Way| others.clone().any(|other| other == *way);

@@ -87,3 +87,23 @@ fn a_class_of_one_letter_more_is_wider() {
     narrows(&of("a-j"), &of("a-k"));
     assert!(compared(&of("a-k"), &of("a-k")).changes.iter().all(|one| one.direction == Direction::Narrowed));
 }
+
+/// The grant is about the beginning of the argument, the restriction about its end.
+#[test]
+fn a_text_that_two_rules_are_about_is_made_for_both() {
+    let of = |suffixes: &str| {
+        policy(&format!(
+            "  tools:\n    rules:\n    \
+             - {{name: notes, tools: [workspace.read], when: \"call.args.path.startsWith('notes/')\", allow: {{}}}}\n    \
+             - {{name: secrets, tools: [workspace.read], when: \"call.args.path.matches('[.]({suffixes})$')\", deny: {{}}}}\n"
+        ))
+    };
+    widens(&of("env|pem|key"), &of("env|key"), ".pem");
+    let both = |suffixes: &str| {
+        let when = format!(
+            "!(object.metadata.name.startsWith('web-') && object.metadata.name.matches('-({suffixes})$'))"
+        );
+        rules(&[&rule("no-node", PODS, "", &when)])
+    };
+    widens(&both("dev|test"), &both("dev"), "-test");
+}

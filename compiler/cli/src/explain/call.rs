@@ -6,7 +6,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use bailiwick_compiler::cases::Bench;
+use bailiwick_compiler::diagnostic::FieldPath;
+use bailiwick_compiler::nearest;
 use bailiwick_compiler::policy_test::ToolCallCase;
+use bailiwick_compiler::schema_check;
 use bailiwick_compiler::yaml::{Limits, SourceMap};
 use bailiwick_policy::cel::Watching;
 use bailiwick_policy::policy::tools::Mode;
@@ -25,16 +28,16 @@ use crate::files;
 use crate::outcome::Outcome;
 
 pub(super) fn run(call: &str, effective: &Effective, format: Format) -> Result<Outcome> {
-    let case: ToolCallCase = serde_json::from_value(read(call)?).context(
-        "the call is not what `toolCall` of a PolicyTest is: `tool`, `args`, `subject`, `session`, `now`, `result`",
-    )?;
+    let case = case(call)?;
     let bench = Bench::new(effective.policy().clone(), Watching::Off);
-    bench.refuse_unknown(&case).map_err(|error| anyhow!(error))?;
-    let decision = bench.decide(&case).map_err(|error| anyhow!(error))?;
+    let staged = bench.staged(&case).map_err(|error| anyhow!(error))?;
+    staged.refuse_unknown().map_err(|error| anyhow!(error))?;
+    let decision = staged.decide().map_err(|error| anyhow!(error))?;
     if case.result.is_none() {
-        return explanation(effective, &decision.inputs)?.0.print(format);
+        let notes = misspelt(&bench, &case.tool).map_err(|error| anyhow!(error))?;
+        return explanation(effective, &decision.inputs)?.0.with_notes(notes).print(format);
     }
-    match bench.result_inputs(&case, &decision).map_err(|error| anyhow!(error))? {
+    match staged.result_inputs(&decision).map_err(|error| anyhow!(error))? {
         Some(inputs) => of_result(effective, &decision, inputs)?.print(format),
         None => {
             let note = "the call is not allowed, so it has no result".to_owned();
@@ -42,6 +45,32 @@ pub(super) fn run(call: &str, effective: &Effective, format: Format) -> Result<O
         }
     }
 }
+
+/// The tool that was meant, if no pack defines the one that is called.
+fn misspelt(bench: &Bench, tool: &str) -> Result<Vec<String>, String> {
+    let tools = bench.tools()?;
+    let mut names = tools.iter().map(|(name, _)| name.as_str());
+    if names.clone().any(|name| name == tool) {
+        return Ok(Vec::new());
+    }
+    let near = nearest(tool, names.by_ref()).map(|near| format!("did you mean `{near}`?"));
+    Ok(near.into_iter().collect())
+}
+
+/// A call as the cases of a PolicyTest have it.
+fn case(call: &str) -> Result<ToolCallCase> {
+    let document = document(call)?;
+    let schema = schema_check::POLICY_TEST.pointer(CASE).context("cases have no calls")?;
+    let found = schema_check::check(document.root(), schema, &FieldPath::root());
+    if let Some(wrong) = found.first() {
+        let at = if wrong.at.segments().is_empty() { String::new() } else { format!(" `{}`:", wrong.at) };
+        bail!("the call is not what `toolCall` of a PolicyTest is:{at} {}; {}", wrong.message, wrong.help);
+    }
+    Ok(serde_json::from_value(document.root().to_json())?)
+}
+
+/// Where the schema of tests has that of a call.
+const CASE: &str = "/properties/spec/properties/cases/items/properties/toolCall";
 
 /// Takes apart what the caller gets of a result.
 fn of_result(
@@ -90,19 +119,24 @@ fn of_result(
         .with_notes(notes))
 }
 
-/// A YAML or JSON document, inline or in a file.
+/// A YAML or JSON value, inline or in a file.
 pub(super) fn read(word: &str) -> Result<Value> {
+    Ok(document(word)?.root().to_json())
+}
+
+fn document(word: &str) -> Result<SourceMap> {
     let (name, bytes) = if word.trim_start().starts_with('{') {
         ("the command line", word.as_bytes().to_vec())
     } else {
-        (word, files::read(Path::new(word))?)
+        let name = if word == "-" { "standard input" } else { word };
+        (name, files::read(Path::new(word))?)
     };
     let (mut documents, diagnostics) = SourceMap::read(name, &bytes, &Limits::MANIFESTS);
     if let Some(wrong) = diagnostics.first() {
         bail!("cannot read {name}: {}", wrong.message);
     }
     match (documents.pop(), documents.is_empty()) {
-        (Some(one), true) => Ok(one.root().to_json()),
+        (Some(one), true) => Ok(one),
         _ => bail!("{name} does not hold one document"),
     }
 }

@@ -42,7 +42,8 @@ fn met_with_everything(stage: &Stage) -> impl Fn(Value) -> String {
     let bench = Bench::new(policy, Watching::Off);
     move |call: Value| {
         let call = serde_json::from_value(call).expect("a call");
-        let happened = Happened::of_call(&bench.decide(&call).expect("a decision"));
+        let happened =
+            Happened::of_call(&bench.staged(&call).and_then(|staged| staged.decide()).expect("a decision"));
         format!("{:?}", happened.effect.expect("an effect"))
     }
 }

@@ -30,7 +30,7 @@ use serde_json::{Value, json};
 
 use super::sides::{Found, Sides};
 use super::tables::Tables;
-use super::wishes::{Reader, Way, own_first};
+use super::wishes::{Reader, Way, own_first, together};
 use super::{Change, Diff, Direction, Layer};
 use crate::policy_test::TestCase;
 use world::{Requests, World};
@@ -348,6 +348,6 @@ const MAX_FAILS: usize = 512;
 
 /// Every way of one followed by every way of the other, up to a limit.
 fn product(one: &[Way], other: &[Way]) -> Vec<Way> {
-    let pairs = one.iter().flat_map(|one| other.iter().map(move |other| [one.as_slice(), other].concat()));
+    let pairs = one.iter().flat_map(|one| other.iter().flat_map(move |other| together(one, other)));
     pairs.take(MAX_FAILS).collect()
 }

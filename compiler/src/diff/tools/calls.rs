@@ -8,7 +8,7 @@ use bailiwick_policy::policy::tools::{Derive, Phase, RuleEffect, ToolLayer, Tool
 use serde_json::{Map, Value};
 
 use super::super::shape;
-use super::super::wishes::{FRESH, Place, Reader, Step, Want, Way, Wish, own_first};
+use super::super::wishes::{FRESH, Place, Reader, Step, Want, Way, Wish, own_first, together};
 use super::line::{Facts, is_fact};
 use super::{Side, arguments, identity};
 use crate::policy_test::{CaseSession, CaseSubject, PriorCall, TestCase, ToolCallCase};
@@ -314,8 +314,8 @@ impl<'p> Calls<'p> {
 const MAX_SHORT: usize = 32;
 
 /// Every way of one with every way of the other over it.
-fn product(under: &[Way], over: &[Way]) -> impl Iterator<Item = Way> {
-    over.iter().flat_map(|over| under.iter().map(move |under| [under.as_slice(), over].concat()))
+fn product<'w>(under: &'w [Way], over: &'w [Way]) -> impl Iterator<Item = Way> + use<'w> {
+    over.iter().flat_map(|over| under.iter().flat_map(move |under| together(under, over)))
 }
 
 /// The same command line with more commands: a condition over some commands says nothing about the others.

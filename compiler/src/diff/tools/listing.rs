@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::sides::Sides;
 use super::super::{Change, Diff, Direction, Layer, Verdict, Witness};
 use super::{MAX_OUTCOMES, case};
+use crate::cases::Bench;
 use crate::policy_test::{Expectation, TestCase, ToolCallCase};
 
 /// Questions about one tool. Rules compare a few properties of callers and sessions each.
@@ -34,7 +35,8 @@ pub(super) fn search(sides: &Sides, calls: &[ToolCallCase], name: &str, out: &mu
         if !asked.insert(text.clone()) {
             continue;
         }
-        let (Ok(old), Ok(new)) = (sides.old.listed(&question), sides.new.listed(&question)) else { continue };
+        let listed = |bench: &Bench| bench.staged(&question)?.listed();
+        let (Ok(old), Ok(new)) = (listed(&sides.old), listed(&sides.new)) else { continue };
         let direction = match (&old, &new) {
             (Err(_), Ok(())) => Direction::Widened,
             (Ok(()), Err(_)) => Direction::Narrowed,

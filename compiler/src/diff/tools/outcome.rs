@@ -9,8 +9,8 @@ use bailiwick_policy::tool::{ApprovalRequest, Effect, Plan, PlannedProgram, Requ
 use super::super::sandboxes;
 use super::super::sides::{Sides, expectation};
 use super::super::{Change, Direction, Layer, Verdict, Witness};
-use crate::cases::Happened;
-use crate::policy_test::{Expectation, ExpectedLabels, TestCase, ToolCallCase};
+use crate::cases::{Happened, Staged};
+use crate::policy_test::{Expectation, ExpectedLabels, TestCase};
 
 /// What makes two differences the same for a reader.
 pub(super) type Key = (Direction, String, Vec<String>, Vec<String>);
@@ -23,7 +23,10 @@ pub(super) struct Outcome {
 /// The difference for a call. An invalid call (too large, no time) has none.
 pub(super) fn compare(sides: &Sides, case: &TestCase) -> Result<Option<Outcome>, String> {
     let Some(call) = &case.tool_call else { return Ok(None) };
-    let (Ok(old), Ok(new)) = (sides.old.decide(call), sides.new.decide(call)) else { return Ok(None) };
+    let (Ok(staged_old), Ok(staged_new)) = (sides.old.staged(call), sides.new.staged(call)) else {
+        return Ok(None);
+    };
+    let (Ok(old), Ok(new)) = (staged_old.decide(), staged_new.decide()) else { return Ok(None) };
     let differs = match (&old.effect, &new.effect) {
         (Effect::Allow(before), Effect::Allow(after)) => {
             planned(sides, before.get().plan(), after.get().plan())?
@@ -34,7 +37,7 @@ pub(super) fn compare(sides: &Sides, case: &TestCase) -> Result<Option<Outcome>,
         (old, new) => differs(old, new),
     };
     // A label that a session no longer gets must not hide behind a narrower difference.
-    let labels = labels(sides, call, &old, &new);
+    let labels = labels((&staged_old, &old), (&staged_new, &new));
     let is_lost = labels.as_ref().is_some_and(|(direction, ..)| *direction == Direction::Widened)
         && differs.is_none_or(|(direction, _)| direction != Direction::Widened);
     let (direction, what, expected) = match (differs, labels) {
@@ -63,17 +66,15 @@ pub(super) fn compare(sides: &Sides, case: &TestCase) -> Result<Option<Outcome>,
 /// Labels that the session of a call gains or loses if the call runs, after approval where needed: later
 /// calls are decided by them. With what the new policy adds and removes.
 fn labels(
-    sides: &Sides,
-    call: &ToolCallCase,
-    old: &ToolDecision,
-    new: &ToolDecision,
+    old: (&Staged<'_>, &ToolDecision),
+    new: (&Staged<'_>, &ToolDecision),
 ) -> Option<(Direction, &'static str, ExpectedLabels)> {
-    if [old, new].into_iter().any(|decision| matches!(decision.effect, Effect::Deny(_))) {
+    if [old.1, new.1].into_iter().any(|decision| matches!(decision.effect, Effect::Deny(_))) {
         return None;
     }
     // For a call that is denied after approval, that is reported separately.
-    let before = sides.old.relabelled(call, old).ok()?;
-    let after = sides.new.relabelled(call, new).ok()?;
+    let before = old.0.relabelled(old.1).ok()?;
+    let after = new.0.relabelled(new.1).ok()?;
     let (direction, what) = if !before.added.is_subset(&after.added) {
         (Direction::Widened, "calls add fewer labels to their session")
     } else if !after.removed.is_subset(&before.removed) {

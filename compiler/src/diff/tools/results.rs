@@ -17,7 +17,7 @@ use super::super::wishes::{FRESH, Place, Want, Way};
 use super::super::{Change, Diff, Direction, Layer, Verdict, Witness};
 use super::calls::{Calls, Wishing};
 use super::{MAX_OUTCOMES, case};
-use crate::cases::{Happened, Relabelled};
+use crate::cases::{Bench, Happened, Relabelled};
 use crate::policy_test::{CaseResult, Delivered, Expectation, ExpectedLabels, TestCase, ToolCallCase};
 
 /// Results of one tool that both policies decide.
@@ -180,10 +180,11 @@ fn result(tool: &str, way: &[(Place, Want)]) -> CaseResult {
 /// arguments and in the same sandbox. An invalid call has none.
 fn judged(sides: &Sides, case: &TestCase) -> Result<Option<[Happened; 2]>, String> {
     let Some(call) = &case.tool_call else { return Ok(None) };
-    let (Ok(old), Ok(new)) = (sides.old.decide(call), sides.new.decide(call)) else { return Ok(None) };
-    let (Ok(Some((before, old))), Ok(Some((after, new)))) =
-        (sides.old.judge(call, &old), sides.new.judge(call, &new))
-    else {
+    let judged = |bench: &Bench| {
+        let staged = bench.staged(call)?;
+        staged.judge(&staged.decide()?)
+    };
+    let (Ok(Some((before, old))), Ok(Some((after, new)))) = (judged(&sides.old), judged(&sides.new)) else {
         return Ok(None);
     };
     Ok((before == after).then_some([old, new]))

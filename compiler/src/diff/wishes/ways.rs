@@ -5,7 +5,7 @@ use bailiwick_policy::ir::{Bind, Const, Expr, Func, Macro, MacroKind};
 use serde_json::Value;
 
 use super::reading::{At, Bound, Scope};
-use super::{FRESH, MAX_STEPS, MAX_WAYS, MAX_WISHES, Place, Reader, Step, Want, Way, value};
+use super::{FRESH, MAX_STEPS, MAX_WAYS, MAX_WISHES, Place, Reader, Step, Want, Way, together, value};
 
 impl Reader<'_> {
     /// Ways in which an expression may get the wanted value.
@@ -30,7 +30,7 @@ impl Reader<'_> {
         if !long.is_empty() {
             self.cut.set(true);
         }
-        self.capped(short.into_iter().map(|(a, b)| a.iter().chain(b).cloned().collect()).collect())
+        self.capped(short.into_iter().flat_map(|(a, b)| together(a, b)).collect())
     }
 
     fn all<'e>(&self, operands: &'e [Expr], wanted: bool, at: &At<'e>) -> Vec<Way> {
