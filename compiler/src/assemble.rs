@@ -140,15 +140,8 @@ fn checked(pack: &Pack, view: View<'_>) -> Vec<Diagnostic> {
 }
 
 fn conflict(conflict: &Conflict) -> Diagnostic {
-    let diagnostic = Diagnostic::new(bw0229_packs_conflict::CODE, FieldPath::root(), conflict.to_string());
-    diagnostic.with_help(match conflict {
-        Conflict::Differs { .. } => {
-            "packs in force together mean one thing by a name: give one of the two another"
-        }
-        // Renaming would drop every limit of the ceiling.
-        Conflict::Variable { fault, .. } => fault.help(),
-        _ => "give the changed pack a version of its own",
-    })
+    Diagnostic::new(bw0229_packs_conflict::CODE, FieldPath::root(), conflict.to_string())
+        .with_help(conflict.help())
 }
 
 /// Reports rules that lost something in the meet because no target can express it.
@@ -203,30 +196,80 @@ mod tests {
     use crate::source::PackSources;
     use crate::{Bindings, compile};
 
+    /// What two packs are told that cannot be met.
+    fn told(packs: [PackSources; 2]) -> String {
+        let packs: Vec<_> = packs.iter().map(|one| (one, Bindings::default())).collect();
+        let compiled = compile(&packs, &MemoryLibrary::default());
+        let mut errors: Vec<String> =
+            compiled.all().map(ToString::to_string).filter(|said| said.starts_with("error")).collect();
+        errors.dedup();
+        errors.join("; ")
+    }
+
+    /// Another name would leave the limits of a ceiling without a sandbox.
+    #[test]
+    fn packs_that_differ_are_told_what_to_write_and_not_to_rename() {
+        let environment = "{name: LANG, value: C}";
+        let text = |name: &str| pack_text(name, true, environment);
+        let with = |from: &str, to: &str| {
+            let other = text("b");
+            assert!(other.contains(from), "{from}");
+            told([PackSources::single(text("a")), PackSources::single(other.replace(from, to))])
+        };
+        assert_eq!(with("LANG", "LANG"), "");
+        for (from, to, what, help) in [
+            (
+                "runtimeClass: runc",
+                "runtimeClass: other",
+                "pool `warm` is defined twice with different RuntimeClasses",
+                "write the same `runtimeClass`",
+            ),
+            (
+                "version: v1.36",
+                "version: v1.35",
+                "pool `warm` is defined twice with different versions of Pod Security",
+                "write the same `podSecurity.version`",
+            ),
+            (
+                "warm",
+                "hot",
+                "sandbox `shell` is defined twice with different pools",
+                "take `pool` out of the packs that only limit the sandbox",
+            ),
+            (
+                "filesystem:",
+                "runtime: {language: Python, lifetime: Call}, filesystem:",
+                "sandbox `shell` is defined twice with different runtimes",
+                "also where it only limits the sandbox",
+            ),
+        ] {
+            let said = with(from, to);
+            assert!(said.contains(what) && said.contains(help) && !said.contains("name"), "{to}: {said}");
+        }
+    }
+
     /// A pack with the sandbox `shell`, placed or a ceiling.
     fn pack(name: &str, placed: bool, environment: &str) -> PackSources {
+        PackSources::single(pack_text(name, placed, environment))
+    }
+
+    fn pack_text(name: &str, placed: bool, environment: &str) -> String {
         let pools = "  pools:\n  - {name: warm, backend: Native, runtimeClass: runc, podSecurity: {level: Baseline, version: v1.36}, \
              userNamespace: Required, cgroup: Writable, resources: {cpus: '2', memory: 1Gi}}\n";
         let (pools, pool) = if placed { (pools, "pool: warm, ") } else { ("", "") };
-        PackSources::single(format!(
+        format!(
             "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {{name: {name}-1.0.0}}\nspec:\n  pack: {name}\n  \
              version: 1.0.0\n{pools}  sandboxes:\n  - {{name: shell, {pool}filesystem: {{readOnly: [/usr, /bin], proc: Own}}, \
              syscalls: {{profile: Shell}}, limits: {{wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}}, \
              environment: [{environment}]}}\n"
-        ))
+        )
     }
 
     #[test]
     fn a_variable_that_packs_disagree_on_is_named_and_no_sandbox_is_to_be_renamed() {
         let variable = "{name: GIT_CONFIG_NOSYSTEM, value: '1'}";
         let said = |placed: bool, environment: &str| {
-            let packs = [pack("a", true, environment), pack("b", placed, variable)];
-            let packs: Vec<_> = packs.iter().map(|one| (one, Bindings::default())).collect();
-            let compiled = compile(&packs, &MemoryLibrary::default());
-            let mut errors: Vec<String> =
-                compiled.all().map(ToString::to_string).filter(|said| said.starts_with("error")).collect();
-            errors.dedup();
-            errors.join("; ")
+            told([pack("a", true, environment), pack("b", placed, variable)])
         };
         assert_eq!(said(false, variable), "");
         assert_eq!(said(true, variable), "");

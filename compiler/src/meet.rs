@@ -59,14 +59,12 @@ pub enum Conflict {
     #[error("more than 65,535 packs")]
     TooManyPacks,
     /// A pool, sandbox or tool that two policies define incompatibly.
-    #[error("{kind} `{name}` is defined twice with different {what}")]
+    #[error("{} `{name}` is defined twice with different {what}", what.owner())]
     Differs {
-        /// `pool`, `sandbox` or `tool`.
-        kind: &'static str,
         /// Its name.
         name: String,
         /// What differs.
-        what: &'static str,
+        what: Property,
     },
     /// A variable of a sandbox's environment on which the policies do not agree.
     #[error("sandbox `{sandbox}`: {fault} `{variable}`")]
@@ -78,6 +76,78 @@ pub enum Conflict {
         /// Why not.
         fault: VariableFault,
     },
+}
+
+impl Conflict {
+    /// What to do about it. Another name is no remedy where a pack limits what the other one defines: its limits
+    /// would then apply to nothing.
+    pub(crate) fn help(&self) -> &'static str {
+        match self {
+            Self::Differs { what, .. } => what.help(),
+            Self::Variable { fault, .. } => fault.help(),
+            Self::TwoContents { .. } => "give the changed pack a version of its own",
+            Self::FormatVersion(_) => "compile it again with this version",
+            Self::Nothing | Self::TooManyPacks => "name fewer packs, but at least one",
+        }
+    }
+}
+
+/// A property without an order, which policies can only agree on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Property {
+    /// What runs the sandboxes of a pool.
+    Backend,
+    /// The RuntimeClass of a pool.
+    RuntimeClass,
+    /// The version of Pod Security of a pool.
+    PodSecurityVersion,
+    /// The pool of a sandbox.
+    Pool,
+    /// The language of a sandbox.
+    Runtime,
+    /// What a tool runs.
+    Run,
+    /// The facts that a tool derives.
+    Derive,
+}
+
+impl fmt::Display for Property {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Backend => "backends",
+            Self::RuntimeClass => "RuntimeClasses",
+            Self::PodSecurityVersion => "versions of Pod Security",
+            Self::Pool => "pools",
+            Self::Runtime => "runtimes",
+            Self::Run => "`run`",
+            Self::Derive => "`derive`",
+        })
+    }
+}
+
+impl Property {
+    const fn owner(self) -> &'static str {
+        match self {
+            Self::Backend | Self::RuntimeClass | Self::PodSecurityVersion => "pool",
+            Self::Pool | Self::Runtime => "sandbox",
+            Self::Run | Self::Derive => "tool",
+        }
+    }
+
+    const fn help(self) -> &'static str {
+        match self {
+            Self::Backend => "write the same `backend` in each pack",
+            Self::RuntimeClass => "write the same `runtimeClass` in each pack",
+            Self::PodSecurityVersion => "write the same `podSecurity.version` in each pack",
+            Self::Pool => {
+                "write the same `pool` in each pack, or take `pool` out of the packs that only limit the sandbox"
+            }
+            Self::Runtime => "write the same `runtime` in each pack, also where it only limits the sandbox",
+            Self::Run | Self::Derive => {
+                "define the tool in one pack: rules of the others apply to it by its name; or give another tool another name"
+            }
+        }
+    }
 }
 
 /// Why policies do not agree on a variable.
@@ -103,7 +173,7 @@ impl fmt::Display for VariableFault {
 
 impl VariableFault {
     /// What to do about it.
-    pub(crate) fn help(self) -> &'static str {
+    const fn help(self) -> &'static str {
         match self {
             Self::OnlyInCeiling => "add the variable there, or take it out of the ceiling",
             Self::NotInEveryPlacer => "name the variable in each of them, or in none",

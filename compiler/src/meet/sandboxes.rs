@@ -12,7 +12,7 @@ use bailiwick_policy::policy::sandboxes::{AtLeast, Filesystem, Limits, Pool, San
 use bailiwick_policy::policy::{PodSecurity, Policy};
 
 use super::provenance::united;
-use super::{Conflict, VariableFault, syscalls};
+use super::{Conflict, Property, VariableFault, syscalls};
 use crate::paths::{below, outermost};
 
 /// Every property that must be equal and differs between two policies.
@@ -20,16 +20,16 @@ pub(super) fn conflicts(policies: &[Policy]) -> Vec<Conflict> {
     let mut out = Vec::new();
     let pools = policies.iter().flat_map(|policy| &policy.pools);
     let pools = |what, key: &dyn Fn(&Pool) -> String, out: &mut Vec<Conflict>| {
-        differing("pool", what, pools.clone().map(|pool| (pool.name.as_str(), key(pool))), out);
+        differing(what, pools.clone().map(|pool| (pool.name.as_str(), key(pool))), out);
     };
-    pools("backends", &|pool| format!("{:?}", pool.backend), &mut out);
-    pools("RuntimeClasses", &|pool| pool.runtime_class.clone(), &mut out);
-    pools("versions of Pod Security", &|pool| pool.pod_security.minor.to_string(), &mut out);
+    pools(Property::Backend, &|pool| format!("{:?}", pool.backend), &mut out);
+    pools(Property::RuntimeClass, &|pool| pool.runtime_class.clone(), &mut out);
+    pools(Property::PodSecurityVersion, &|pool| pool.pod_security.minor.to_string(), &mut out);
     let sandboxes = policies.iter().flat_map(|policy| &policy.sandboxes);
     let placed = sandboxes.clone().filter_map(|one| Some((one.name.as_str(), one.pool.clone()?)));
-    differing("sandbox", "pools", placed, &mut out);
+    differing(Property::Pool, placed, &mut out);
     let runtimes = sandboxes.clone().map(|one| (one.name.as_str(), format!("{:?}", one.runtime)));
-    differing("sandbox", "runtimes", runtimes, &mut out);
+    differing(Property::Runtime, runtimes, &mut out);
     out.extend(foreign_variables(policies));
     let variables: Vec<((&str, &str), &str)> = sandboxes
         .flat_map(|one| {
@@ -72,16 +72,11 @@ fn disagreed(sandbox: &str, variable: &str, fault: VariableFault) -> Conflict {
     Conflict::Variable { sandbox: sandbox.to_owned(), variable: variable.to_owned(), fault }
 }
 
-fn differing<'a>(
-    kind: &'static str,
-    what: &'static str,
-    values: impl Iterator<Item = (&'a str, String)>,
-    out: &mut Vec<Conflict>,
-) {
+fn differing<'a>(what: Property, values: impl Iterator<Item = (&'a str, String)>, out: &mut Vec<Conflict>) {
     let mut seen: BTreeMap<&str, String> = BTreeMap::new();
     for (name, value) in values {
         if *seen.entry(name).or_insert_with(|| value.clone()) != value {
-            out.push(Conflict::Differs { kind, name: name.to_owned(), what });
+            out.push(Conflict::Differs { name: name.to_owned(), what });
         }
     }
 }

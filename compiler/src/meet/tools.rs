@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use bailiwick_policy::policy::tools::{Audit, Keep, Tool};
 use bailiwick_policy::policy::{Policy, Stated};
 
-use super::Conflict;
 use super::provenance::united;
+use super::{Conflict, Property};
 
 /// A tool is one thing: all layers that define it agree on what it runs and on the facts taken from its
 /// arguments.
@@ -16,12 +16,14 @@ pub(super) fn conflicts(policies: &[Policy]) -> Vec<Conflict> {
     let layers = policies.iter().flat_map(|policy| &policy.tools);
     for tool in layers.flat_map(|layer| &layer.definitions) {
         let first = *seen.entry(&tool.name).or_insert(tool);
-        let differs = [("`run`", first.run != tool.run), ("`derive`", first.derive != tool.derive)];
-        out.extend(differs.into_iter().filter(|(_, differs)| *differs).map(|(what, _)| Conflict::Differs {
-            kind: "tool",
-            name: tool.name.clone(),
-            what,
-        }));
+        let differs =
+            [(Property::Run, first.run != tool.run), (Property::Derive, first.derive != tool.derive)];
+        out.extend(
+            differs
+                .into_iter()
+                .filter(|(_, differs)| *differs)
+                .map(|(what, _)| Conflict::Differs { name: tool.name.clone(), what }),
+        );
     }
     out
 }
