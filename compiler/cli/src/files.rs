@@ -42,8 +42,17 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads a pack: a folder with its `pack.yaml`, fragments, lock and Rego, or a single file.
+/// Reads a pack: a folder with its `pack.yaml`, fragments, lock and Rego, or a single file. A `pack.yaml` next to
+/// a lock or Rego stands for its folder, without which it means nothing.
 pub(crate) fn read_pack(path: &Path) -> Result<PackFiles> {
+    let folder =
+        path.parent().map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
+    if let Some(folder) = folder
+        && path.file_name().is_some_and(|name| name == "pack.yaml")
+        && (folder.join("pack.lock").is_file() || folder.join("rego").is_dir())
+    {
+        return read_pack(folder);
+    }
     if !path.is_dir() {
         let name = path
             .file_name()

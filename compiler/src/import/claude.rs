@@ -94,9 +94,15 @@ pub(super) fn spec(objects: &[Object<'_>], losses: &mut Losses) -> Value {
         let known =
             ["allow", "deny", "ask", "defaultMode", "additionalDirectories", "disableBypassPermissionsMode"];
         losses.unknown(settings, permissions, "permissions", &known);
+        if !permissions.is_object() {
+            losses.add(settings, "permissions", "it is not an object", Widens::Yes);
+        }
         rules.mode(settings, losses);
         for list in ["deny", "ask", "allow"] {
             let entries = permissions.get(list).and_then(Value::as_array);
+            if permissions.get(list).is_some() && entries.is_none() {
+                losses.add(settings, &format!("permissions.{list}"), "it is not a list", Widens::Yes);
+            }
             for (index, entry) in entries.into_iter().flatten().enumerate() {
                 let path = format!("permissions.{list}[{index}]");
                 let Some(text) = entry.as_str() else {
@@ -356,6 +362,20 @@ mod tests {
     use serde_json::json;
 
     use crate::import::{Kind, Source, import};
+
+    #[test]
+    fn what_is_no_list_is_a_loss() {
+        for (permissions, at) in [
+            (json!("x"), "permissions"),
+            (json!({"deny": "Read(./.env)"}), "permissions.deny"),
+            (json!({"deny": [], "ask": {"0": "Bash(ls)"}}), "permissions.ask"),
+        ] {
+            let settings = json!({"permissions": permissions});
+            let source = Source { name: "settings.json".to_owned(), documents: vec![settings] };
+            let losses = import(Some(Kind::ClaudeSettings), "p", &[source]).expect("a pack").losses;
+            assert!(losses.iter().any(|loss| loss.at == at && loss.widens), "{at}: {losses:?}");
+        }
+    }
 
     #[test]
     fn what_is_read_as_any_character_is_a_loss() {

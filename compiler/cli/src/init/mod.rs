@@ -8,7 +8,7 @@ use std::fs;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use bailiwick_compiler::diagnostic::has_errors;
 use bailiwick_compiler::library::Library as _;
 use bailiwick_compiler::resolve;
@@ -29,10 +29,12 @@ type NewFile = (&'static str, String);
 
 pub(crate) fn run(options: &InitOptions) -> Result<Outcome> {
     let folder = &options.folder;
-    let name = name_of(folder)?;
+    // `.` and `..` have a name and neighbours too.
+    let real = if folder.file_name().is_none() { folder.canonicalize()? } else { folder.clone() };
+    let name = name_of(&real)?;
     refuse_what_is_there(folder)?;
     let beside =
-        folder.parent().map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
+        real.parent().map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
     let library = options.library.as_deref().or(beside).filter(|_| options.extends.is_some());
     let mut loaded = Loaded::library_alone(library)?;
     let parent = options.extends.as_deref().map(|parent| requirement(&loaded, parent)).transpose()?;
@@ -68,18 +70,18 @@ pub(crate) fn run(options: &InitOptions) -> Result<Outcome> {
 /// The pack takes the name of its folder.
 fn name_of(folder: &Path) -> Result<String> {
     let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    pack_name(&name).map_err(|why| anyhow!("{why}; name a folder as `policy-packs/my-agent`"))
+}
+
+/// A text that can be the name of a pack.
+pub(crate) fn pack_name(name: &str) -> Result<String, String> {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let is_label = name.bytes().all(fits)
         && name.bytes().next().is_some_and(|first| first.is_ascii_lowercase())
         && !name.ends_with('-')
         && name.len() <= MAX_NAME;
-    if !is_label {
-        bail!(
-            "`{name}` cannot be the name of a pack: lower-case letters, digits and `-`, a letter first, at most {MAX_NAME}; \
-             name a folder as `policy-packs/my-agent`"
-        );
-    }
-    Ok(name)
+    let rule = format!("lower-case letters, digits and `-`, a letter first, at most {MAX_NAME}");
+    if is_label { Ok(name.to_owned()) } else { Err(format!("`{name}` cannot be the name of a pack: {rule}")) }
 }
 
 /// An existing folder must be empty.

@@ -134,7 +134,15 @@ impl Report {
         for broken in &self.broken {
             text.push_str(&format!("{}\n  FAIL {}\n", plain(&broken.pack), plain(&broken.why)));
         }
-        text.push_str(&format!("{} passed, {} failed\n", self.passed, self.failed));
+        let vacuous = self.packs.iter().flat_map(|pack| &pack.files).filter(|file| file.vacuous).count();
+        let counted = |count: usize, what: &str, many: &str| match count {
+            0 => String::new(),
+            1 => format!(", 1 {what}"),
+            more => format!(", {more} {many}"),
+        };
+        let vacuous = counted(vacuous, "file vacuous", "files vacuous");
+        let untested = counted(self.broken.len(), "pack not tested", "packs not tested");
+        text.push_str(&format!("{} passed, {} failed{vacuous}{untested}\n", self.passed, self.failed));
         for pack in &self.packs {
             if let Some(coverage) = &pack.coverage {
                 text.push_str(&coverage.human(&pack.pack));

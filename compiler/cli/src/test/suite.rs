@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use bailiwick_compiler::cases::{Bench, Happened, manifest};
 use bailiwick_compiler::policy_test::{self, PolicyTest, TestCase};
 use bailiwick_policy::cel::Watching;
@@ -53,6 +53,15 @@ impl Suite {
         if !folder.is_dir() {
             // A path that leads nowhere is not a pack at all.
             files::read_pack(path)?;
+            if let Some(pack) =
+                beside.parent().filter(|pack| path.is_file() && pack.join("pack.yaml").is_file())
+            {
+                bail!(
+                    "{} is not a pack; name the folder of its pack: `bailiwick test {}`",
+                    path.display(),
+                    pack.display()
+                );
+            }
             return Ok(Err(untested(format!(
                 "{} has no folder `tests`; a pack without tests is not known to refuse anything",
                 beside.display()

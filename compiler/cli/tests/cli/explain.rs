@@ -47,7 +47,7 @@ fn a_call_shows_every_part_with_its_value_and_the_rule_that_decides() {
     let truth = |text: &str| serde_json::json!([{"value": {"type": "bool", "text": text}}]);
     assert_eq!(values(push, "'push' in c.args"), truth("true"));
     assert_eq!(values(push, "c.name")[0]["value"]["text"], "\"git\"");
-    let ranged = values(push, "a.matches('^([+:]|--(for|m($|i)|de|pru)|-[^-mo]*[df])')");
+    let ranged = values(push, "a.matches('^([+:]|--(for|m($|i)|de|pru|std)|-[^-mo]*[dDf])')");
     assert_eq!(ranged.as_array().map(Vec::len), Some(2), "one for each argument: {ranged}");
     assert_eq!(rule(&said, "read-only-shell")["outcome"], "its condition is false");
     assert_eq!(rule(&said, "shell-rate")["outcome"], "within its limit");

@@ -16,6 +16,7 @@ mod import_settings;
 mod init;
 mod json;
 mod layout;
+mod mistakes;
 mod rego;
 mod replay;
 mod reports;
