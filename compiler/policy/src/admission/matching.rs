@@ -86,6 +86,12 @@ pub(super) fn selectors_hold(
             .is_none_or(|selector| objects.iter().any(|labels| selects(selector, *labels)))
 }
 
+/// Whether two rules match the same coordinates.
+fn names_the_same(one: &AdmissionRule, other: &AdmissionRule) -> bool {
+    one.matches.resources == other.matches.resources
+        && one.matches.exclude_resources == other.matches.exclude_resources
+}
+
 /// Rules by the resource that they name, so that a thousand rules on config maps cost a pod nothing.
 #[derive(Debug, Default)]
 pub(super) struct RuleIndex {
@@ -94,12 +100,20 @@ pub(super) struct RuleIndex {
     any: Vec<usize>,
     /// Rules on pods that also judge templates.
     templates: Vec<usize>,
+    /// For each rule, the first of the rules before it that name the same resources, one after the other.
+    alike: Vec<usize>,
 }
 
 impl RuleIndex {
     pub(super) fn new(rules: &[AdmissionRule]) -> Self {
         let mut index = Self::default();
         for (at, rule) in rules.iter().enumerate() {
+            let before = at.checked_sub(1).and_then(|before| rules.get(before));
+            let first = match index.alike.last() {
+                Some(first) if before.is_some_and(|before| names_the_same(before, rule)) => *first,
+                _ => at,
+            };
+            index.alike.push(first);
             let mut names: Vec<&str> = rule
                 .matches
                 .resources
@@ -132,6 +146,27 @@ impl RuleIndex {
             (Some(one), Some(other)) if one > other => any.next(),
             (Some(_), _) => named.next(),
             (None, _) => any.next(),
+        })
+    }
+
+    /// Positions of the rules that match these coordinates, ascending. Of rules in a row that name the same
+    /// resources, as those of one pack mostly do, only the first is compared.
+    pub(super) fn matching<'r>(
+        &'r self,
+        rules: &'r [AdmissionRule],
+        coordinates: Coordinates<'r>,
+    ) -> impl Iterator<Item = usize> {
+        let mut last = None;
+        self.candidates(coordinates.resource).filter(move |at| {
+            let first = self.alike.get(*at);
+            match last {
+                Some((known, matched)) if known == first => matched,
+                _ => {
+                    let matched = rules.get(*at).is_some_and(|rule| coordinates.matched_by(rule));
+                    last = Some((first, matched));
+                    matched
+                }
+            }
         })
     }
 
@@ -220,6 +255,33 @@ mod tests {
         assert_eq!(index.candidates("pods").collect::<Vec<_>>(), [1, 2, 3]);
         assert_eq!(index.candidates("secrets").collect::<Vec<_>>(), [2]);
         assert_eq!(index.for_templates().collect::<Vec<_>>(), [1]);
+    }
+
+    #[test]
+    fn rules_that_match_are_those_that_match_one_by_one() {
+        let on = |resources: &[&str], operation| {
+            rule(vec![resource_rule(&[""], &["v1"], resources, &[operation])])
+        };
+        let mut but_pods = on(&["*"], "*");
+        but_pods.matches.exclude_resources = vec![resource_rule(&[""], &["*"], &["pods"], &["*"])];
+        let rules = [
+            on(&["pods"], "CREATE"),
+            on(&["pods"], "CREATE"),
+            on(&["configmaps"], "CREATE"),
+            on(&["pods"], "UPDATE"),
+            on(&["pods"], "UPDATE"),
+            on(&["*"], "*"),
+            but_pods.clone(),
+            but_pods,
+            on(&["pods"], "CREATE"),
+        ];
+        let index = RuleIndex::new(&rules);
+        for (resource, operation) in [("pods", "CREATE"), ("pods", "UPDATE"), ("configmaps", "CREATE")] {
+            let coordinates = Coordinates { resource, operation, ..POD_CREATION };
+            let one_by_one: Vec<usize> =
+                index.candidates(resource).filter(|at| coordinates.matched_by(&rules[*at])).collect();
+            assert_eq!(index.matching(&rules, coordinates).collect::<Vec<_>>(), one_by_one);
+        }
     }
 
     #[test]

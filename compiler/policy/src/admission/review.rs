@@ -163,9 +163,7 @@ impl<'r> Review<'r> {
         let coordinates = Coordinates::of(self.request);
         let concerned = |bound: &Bound| {
             let rules = &bound.policy.admission.rules;
-            let mut candidates = bound.index.candidates(coordinates.resource);
-            self.sections_apply()
-                || candidates.any(|at| rules.get(at).is_some_and(|rule| coordinates.matched_by(rule)))
+            self.sections_apply() || bound.index.matching(rules, coordinates).next().is_some()
         };
         let reach: Vec<_> = self.in_reach().into_iter().filter(|(bound, _)| concerned(bound)).collect();
         let (bound, subject) = strictest(&reach)?;
@@ -271,8 +269,8 @@ impl<'r> Review<'r> {
         match candidates {
             Candidates::Templates => bound.index.for_templates().filter_map(|at| bound.rule(at)).collect(),
             Candidates::Resource => {
-                let named = bound.index.candidates(coordinates.resource).filter_map(|at| bound.rule(at));
-                named.filter(|one| coordinates.matched_by(one.rule)).collect()
+                let rules = &bound.policy.admission.rules;
+                bound.index.matching(rules, coordinates).filter_map(|at| bound.rule(at)).collect()
             }
         }
     }
