@@ -42,7 +42,7 @@ pub(super) fn node<'a>(of: &'a Node, scope: &mut Scope<'a>) -> Result<Value<'a>>
             values.note(&came_to);
             return came_to;
         }
-        Node::Test(_) | Node::And(_) | Node::Or(_) | Node::Not(_) | Node::Has(_) | Node::InConst(..) => {
+        Node::Condition(_) | Node::And(_) | Node::Or(_) | Node::Not(_) | Node::Has(_) | Node::InConst(..) => {
             return boolean(of, scope).map(Value::Bool);
         }
         Node::Equal(_) | Node::NotEqual(_) | Node::Quantifier(_) | Node::Watched(_) => {
@@ -79,9 +79,9 @@ pub(super) fn node<'a>(of: &'a Node, scope: &mut Scope<'a>) -> Result<Value<'a>>
 /// The value of a node that must be a boolean.
 pub(super) fn boolean<'a>(of: &'a Node, scope: &mut Scope<'a>) -> Result<bool> {
     match of {
-        Node::Test(test) => {
-            let (test, at_large) = &**test;
-            match test.take(scope) {
+        Node::Condition(condition) => {
+            let (condition, at_large) = &**condition;
+            match condition.holds(scope) {
                 Some(value) => Ok(value),
                 None => boolean(at_large, scope),
             }

@@ -64,15 +64,9 @@ impl Fuel {
         (bytes / Self::BYTES_PER_UNIT) as u64
     }
 
-    /// Takes units if there are as many, and none otherwise; returns whether it did.
-    pub(super) const fn spend_exactly(&mut self, units: u64) -> bool {
-        match self.left.checked_sub(units) {
-            Some(left) if !self.exhausted => {
-                self.left = left;
-                true
-            }
-            _ => false,
-        }
+    /// Takes what is above this; never refills.
+    pub(super) fn spend_down_to(&mut self, left: u64) {
+        self.left = self.left.min(left);
     }
 
     /// Takes the cost of walking or making this many list elements.

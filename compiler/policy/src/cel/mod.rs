@@ -20,6 +20,7 @@ mod access;
 mod access_path;
 mod aggregate;
 mod comprehension;
+mod condition;
 mod error;
 mod eval;
 mod fuel;

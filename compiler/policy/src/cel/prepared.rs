@@ -2,14 +2,15 @@
 //!
 //! Not another language: every node represents nodes of the [`crate::ir`] expression, with the same meaning
 //! and the same cost. The differences: chained accesses are one [`AccessPath`], names carry what a lookup
-//! needs, and the commonest conditions and values also have a [`Test`] or a [`Reading`], which evaluates them
-//! in one step.
+//! needs, and the commonest conditions and values also have a [`Condition`] or a [`Reading`], which evaluates
+//! them in one go.
 //!
 //! Terms. *Access path*: `base.a.?b.c`. *Condition*: a node that must be a boolean.
 
 use std::sync::Arc;
 
-use super::quick::{Reading, Test};
+use super::condition::Condition;
+use super::quick::Reading;
 use super::trace::{Traced, Values};
 use super::watch::{Part, Seen, Watch, Watching, gives_boolean};
 use crate::ir::{self, Cel, Const, Expr, Func, MacroKind, PodContainers, Root};
@@ -56,9 +57,9 @@ pub(super) enum Node {
     Call(Func, Box<[Node]>),
     Matches(Box<Node>, u32),
     InConst(Box<Node>, Box<[Const]>),
-    /// A condition that one step may decide, and the same condition for when it does not.
-    Test(Box<(Test, Node)>),
-    /// A value that one step may find, and the same for when it does not.
+    /// A condition that may be decided in one go, and the same condition for when it is not.
+    Condition(Box<(Condition, Node)>),
+    /// A value that may be found in one go, and the same for when it is not.
     Read(Box<(Reading, Node)>),
     /// A condition that is watched.
     Watched(Box<(Arc<Seen>, Node)>),
@@ -108,7 +109,7 @@ impl Prepared {
             _ => 0,
         });
         let watch = Watch::over(&cel.expr, watching);
-        let root = value(&cel.expr, watch.as_ref());
+        let root = value(&cel.expr, watch.as_ref().map_or(Making::Whole, Making::Watched));
         let (parts, traced) = watch.map(Watch::finish).unwrap_or_default();
         Self { root, slots: cel.slots, depth, parts, traced }
     }
@@ -126,38 +127,49 @@ impl Prepared {
     }
 }
 
+/// How nodes are made.
+#[derive(Clone, Copy)]
+enum Making<'w> {
+    /// Conditions are decided in one go where they can be.
+    Whole,
+    /// Only single tests are: for the nodes of a condition that could not be.
+    Tests,
+    /// Nothing is.
+    Watched(&'w Watch),
+}
+
 /// A node where a boolean is expected.
-fn condition(expr: &Expr, watch: Option<&Watch>) -> Node {
-    if let Some(watch) = watch {
-        return watch.condition(expr, plain(expr, Some(watch)));
-    }
-    match Test::of(expr) {
-        Some(test) => Node::Test(Box::new((test, plain(expr, None)))),
-        None => plain(expr, None),
+fn condition(expr: &Expr, making: Making<'_>) -> Node {
+    let condition = match making {
+        Making::Watched(watch) => return watch.condition(expr, plain(expr, making)),
+        Making::Whole => Condition::of(expr),
+        Making::Tests => Condition::of_test(expr),
+    };
+    match condition {
+        Some(condition) => Node::Condition(Box::new((condition, plain(expr, Making::Tests)))),
+        None => plain(expr, making),
     }
 }
 
 /// A node where any value is expected; that of a condition is still a boolean.
-fn value(expr: &Expr, watch: Option<&Watch>) -> Node {
-    if let Some(watch) = watch {
-        let made = plain(expr, Some(watch));
-        return if gives_boolean(expr) { watch.condition(expr, made) } else { watch.value(expr, made) };
+fn value(expr: &Expr, making: Making<'_>) -> Node {
+    if gives_boolean(expr) {
+        return condition(expr, making);
     }
-    match expr {
-        Expr::Not(_) | Expr::Has(..) | Expr::InConst(..) | Expr::Call(Func::Equal | Func::NotEqual, _) => {
-            condition(expr, None)
-        }
-        _ => match Reading::of_path(expr) {
-            Some(reading) => Node::Read(Box::new((reading, plain(expr, None)))),
-            None => plain(expr, None),
-        },
+    let made = plain(expr, making);
+    if let Making::Watched(watch) = making {
+        return watch.value(expr, made);
+    }
+    match Reading::of_path(expr) {
+        Some(reading) => Node::Read(Box::new((reading, made))),
+        None => made,
     }
 }
 
-/// A node without a [`Test`] or a [`Reading`] of its own.
-fn plain(expr: &Expr, watch: Option<&Watch>) -> Node {
-    let value = |expr: &Expr| value(expr, watch);
-    let condition = |expr: &Expr| condition(expr, watch);
+/// A node without a [`Condition`] or a [`Reading`] of its own.
+fn plain(expr: &Expr, making: Making<'_>) -> Node {
+    let value = |expr: &Expr| value(expr, making);
+    let condition = |expr: &Expr| condition(expr, making);
     let pair = |left: &Expr, right: &Expr| Box::new([value(left), value(right)]);
     let conditions = |operands: &[Expr]| operands.iter().map(condition).collect();
     match expr {
@@ -167,8 +179,8 @@ fn plain(expr: &Expr, watch: Option<&Watch>) -> Node {
         Expr::Shared(index) => Node::Shared(*index),
         Expr::PodContainers(which) => Node::PodContainers(*which),
         Expr::Select(..) | Expr::OptSelect(..) => {
-            let (base, steps) = match watch {
-                Some(watch) if watch.is_tracing() => one_access(expr),
+            let (base, steps) = match making {
+                Making::Watched(watch) if watch.is_tracing() => one_access(expr),
                 _ => accesses(expr),
             };
             Node::Access(Box::new(AccessPath { base: value(base), steps: steps.into() }))
@@ -189,7 +201,7 @@ fn plain(expr: &Expr, watch: Option<&Watch>) -> Node {
             let entry = |(key, of, optional): &(Expr, Expr, bool)| (value(key), value(of), *optional);
             Node::Map(entries.iter().map(entry).collect())
         }
-        Expr::Macro(of) => over(of, watch),
+        Expr::Macro(of) => over(of, making),
         Expr::Bind(bind) => {
             Node::Bind(Box::new(Bind { slot: bind.slot, init: value(&bind.init), body: value(&bind.body) }))
         }
@@ -205,9 +217,9 @@ fn plain(expr: &Expr, watch: Option<&Watch>) -> Node {
     }
 }
 
-fn over(of: &ir::Macro, watch: Option<&Watch>) -> Node {
-    let value = |expr: &Expr| value(expr, watch);
-    let condition = |expr: &Expr| condition(expr, watch);
+fn over(of: &ir::Macro, making: Making<'_>) -> Node {
+    let value = |expr: &Expr| value(expr, making);
+    let condition = |expr: &Expr| condition(expr, making);
     let decides = matches!(of.kind, MacroKind::All | MacroKind::Exists);
     let tests = decides || matches!(of.kind, MacroKind::ExistsOne | MacroKind::Filter);
     let made = Box::new(Macro {

@@ -1,18 +1,19 @@
-//! The commonest values and conditions, evaluated in one step: the value at the end of an access path over
-//! the request, and its comparison with constants, as in `!c.?securityContext.?privileged.orValue(false)`.
+//! The commonest values and conditions, evaluated in one step: the value at the end of an access path, and its
+//! comparison with constants, as in `!c.?securityContext.?privileged.orValue(false)`.
 //!
 //! Gives only what the general evaluator gives, and for exactly the same fuel. In any other case (an error, a
 //! value of another kind, fuel that may not suffice) it returns `None` and spends nothing, and the general
 //! evaluator starts from the beginning. A law in the tests compares the two.
 //!
-//! Terms. *Reading*: an access path over the request, perhaps with an alternative for a path that leads
-//! nowhere. *Spot*: what a reading found.
+//! Terms. *Reading*: an access path, perhaps with an alternative for a path that leads
+//! nowhere. *Spot*: what a reading found. *Sight*: what tests see while nothing is spent yet.
 
+use super::condition::MAX_BOUND;
 use super::prepared::accesses;
 use super::value::{Map, SHORT_KEY, Value};
 use super::{Fuel, Scope};
 use crate::ir::{Const, Expr, Func, Root};
-use crate::json::{self, Json, Name};
+use crate::json::{Json, Name};
 use crate::same::same_text;
 
 /// A condition of this form.
@@ -41,6 +42,8 @@ pub(super) struct Reading {
 enum Start {
     Root(Root),
     Slot(u16),
+    /// A slot that the condition itself binds, and its place among those.
+    Bound(u16, usize),
     Shared(u32),
 }
 
@@ -72,23 +75,64 @@ enum Check {
 
 /// Where a value is.
 #[derive(Clone, Copy)]
-enum Spot<'s, 'a> {
+pub(super) enum Spot<'s, 'a> {
     Json(&'a Json<'a>),
     Const(&'a Const),
     Value(&'s Value<'a>),
     Absent,
 }
 
+/// What a condition is evaluated over, what it has bound, and what would be left of the budget. The scope
+/// itself changes when the whole condition has its value.
+pub(super) struct Sight<'s, 'a> {
+    pub(super) scope: &'s Scope<'a>,
+    elements: [Option<Spot<'s, 'a>>; MAX_BOUND],
+    left: u64,
+}
+
+impl<'s, 'a> Sight<'s, 'a> {
+    pub(super) fn of(scope: &'s Scope<'a>) -> Option<Self> {
+        #[cfg(test)]
+        if scope.takes_the_long_way {
+            return None;
+        }
+        Some(Self { scope, elements: [None; MAX_BOUND], left: scope.fuel.left() })
+    }
+
+    #[inline]
+    pub(super) const fn spend(&mut self, units: u64) -> Option<()> {
+        match self.left.checked_sub(units) {
+            Some(left) => {
+                self.left = left;
+                Some(())
+            }
+            None => None,
+        }
+    }
+
+    /// Gives a bound variable its next value.
+    #[inline]
+    pub(super) fn bind(&mut self, place: usize, element: Spot<'s, 'a>) -> Option<()> {
+        *self.elements.get_mut(place)? = Some(element);
+        Some(())
+    }
+
+    /// What is left, and the last values of the bound variables.
+    pub(super) fn into_parts(self) -> (u64, [Option<Value<'a>>; MAX_BOUND]) {
+        (self.left, self.elements.map(|element| element.and_then(Spot::into_value)))
+    }
+}
+
 impl Test {
-    /// The condition in this form, if it has it.
-    pub(super) fn of(expr: &Expr) -> Option<Self> {
+    /// The condition in this form, if it has it; `bound`: the slots that the condition around it binds.
+    pub(super) fn of(expr: &Expr, bound: &[u16]) -> Option<Self> {
         match expr {
             Expr::Not(operand) => {
-                let test = Self::of(operand)?;
+                let test = Self::of(operand, bound)?;
                 Some(Self { negated: !test.negated, cost: test.cost + 1, ..test })
             }
             Expr::Has(operand, field) => {
-                let (start, mut steps) = path(operand).filter(|_| field.len() <= SHORT_KEY)?;
+                let (start, mut steps) = path(operand, bound).filter(|_| field.len() <= SHORT_KEY)?;
                 steps.push(Step { name: Name::new(field), held: true });
                 Some(Self::asking(Reading::new(start, steps, Otherwise::Nothing), Check::Present, 0))
             }
@@ -99,7 +143,7 @@ impl Test {
                     _ => None,
                 };
                 let check = Check::Among(constants.iter().filter_map(text).collect());
-                Some(Self::asking(Reading::of(operand)?, check, 1 + (constants.len() / 4) as u64))
+                Some(Self::asking(Reading::of(operand, bound)?, check, 1 + (constants.len() / 4) as u64))
             }
             Expr::Call(function @ (Func::Equal | Func::NotEqual), args) => {
                 let [left, Expr::Const(right)] = args.as_slice() else { return None };
@@ -109,10 +153,10 @@ impl Test {
                     Const::Int(value) => Check::Int(*value),
                     _ => return None,
                 };
-                let test = Self::asking(Reading::of(left)?, check, 2);
+                let test = Self::asking(Reading::of(left, bound)?, check, 2);
                 Some(Self { negated: *function == Func::NotEqual, ..test })
             }
-            _ => Some(Self::asking(Reading::of(expr)?, Check::True, 0)),
+            _ => Some(Self::asking(Reading::of(expr, bound)?, Check::True, 0)),
         }
     }
 
@@ -124,20 +168,17 @@ impl Test {
 
     /// Whether the condition holds.
     #[inline]
-    pub(super) fn take(&self, scope: &mut Scope<'_>) -> Option<bool> {
-        #[cfg(test)]
-        if scope.takes_the_long_way {
-            return None;
-        }
+    pub(super) fn holds<'a>(&'a self, sight: &mut Sight<'_, 'a>) -> Option<bool> {
         let mut cost = self.cost;
-        let spot = self.reading.spot(scope, &mut cost)?;
+        let spot = self.reading.spot(sight, &mut cost)?;
         let holds = self.check.holds(spot, &mut cost)?;
-        scope.fuel.spend_exactly(cost).then_some(holds != self.negated)
+        sight.spend(cost)?;
+        Some(holds != self.negated)
     }
 }
 
 /// The start and the steps of an access path.
-fn path(expr: &Expr) -> Option<(Start, Vec<Step>)> {
+fn path(expr: &Expr, bound: &[u16]) -> Option<(Start, Vec<Step>)> {
     let (base, accesses) = accesses(expr);
     // Longer names have a price of their own.
     if accesses.iter().any(|access| access.name.as_str().len() > SHORT_KEY) {
@@ -145,7 +186,10 @@ fn path(expr: &Expr) -> Option<(Start, Vec<Step>)> {
     }
     let start = match base {
         Expr::Root(root) => Start::Root(*root),
-        Expr::Slot(slot) => Start::Slot(*slot),
+        Expr::Slot(slot) => match bound.iter().position(|one| one == slot) {
+            Some(place) => Start::Bound(*slot, place),
+            None => Start::Slot(*slot),
+        },
         Expr::Shared(index) => Start::Shared(*index),
         _ => return None,
     };
@@ -165,17 +209,17 @@ impl Reading {
     }
 
     /// The expression in this form, if it has it.
-    fn of(expr: &Expr) -> Option<Self> {
+    pub(super) fn of(expr: &Expr, bound: &[u16]) -> Option<Self> {
         let is_held = |steps: &[Step]| steps.last().is_some_and(|last| last.held);
         let Expr::Call(Func::OrValue, args) = expr else {
-            let (start, steps) = path(expr)?;
+            let (start, steps) = path(expr, bound)?;
             return (!is_held(&steps)).then(|| Self::new(start, steps, Otherwise::Nothing));
         };
         let [optional, alternative] = args.as_slice() else { return None };
-        let (start, steps) = path(optional)?;
+        let (start, steps) = path(optional, bound)?;
         let otherwise = match alternative {
             Expr::Const(constant) => Otherwise::Const(constant.clone()),
-            other => Otherwise::Reading(Box::new(Self::of(other)?)),
+            other => Otherwise::Reading(Box::new(Self::of(other, bound)?)),
         };
         let reading = is_held(&steps).then(|| Self::new(start, steps, otherwise))?;
         // And one for the call.
@@ -184,48 +228,44 @@ impl Reading {
 
     /// Like [`Reading::of`], but only for more than a variable.
     pub(super) fn of_path(expr: &Expr) -> Option<Self> {
-        Self::of(expr).filter(|reading| !reading.steps.is_empty())
+        Self::of(expr, &[]).filter(|reading| !reading.steps.is_empty())
     }
 
     /// The value that is found.
     #[inline]
     pub(super) fn value<'a>(&'a self, scope: &mut Scope<'a>) -> Option<Value<'a>> {
-        #[cfg(test)]
-        if scope.takes_the_long_way {
-            return None;
-        }
+        let mut sight = Sight::of(scope)?;
+        let value = self.find(&mut sight)?.into_value()?;
+        let left = sight.left;
+        scope.fuel.spend_down_to(left);
+        Some(value)
+    }
+
+    /// What it finds.
+    #[inline]
+    pub(super) fn find<'s, 'a>(&'a self, sight: &mut Sight<'s, 'a>) -> Option<Spot<'s, 'a>> {
         let mut cost = self.cost;
-        let value = match self.spot(scope, &mut cost)? {
-            Spot::Json(json) => json.into(),
-            Spot::Const(constant) => constant.into(),
-            Spot::Value(_) | Spot::Absent => return None,
-        };
-        scope.fuel.spend_exactly(cost).then_some(value)
+        let spot = self.spot(sight, &mut cost)?;
+        sight.spend(cost)?;
+        Some(spot)
     }
 
     #[inline]
-    fn spot<'s, 'a>(&'a self, scope: &'s Scope<'a>, cost: &mut u64) -> Option<Spot<'s, 'a>> {
-        let Some((last, before)) = self.steps.split_last() else {
-            return self.start.value(scope).map(Spot::Value);
-        };
-        let mut map = self.start.object(scope)?;
-        for step in before {
-            map = match map.get_named(&step.name) {
-                Some(Json::Map(inner)) => inner,
-                None if step.held => return self.otherwise.spot(scope, cost),
-                _ => return None,
+    fn spot<'s, 'a>(&'a self, sight: &Sight<'s, 'a>, cost: &mut u64) -> Option<Spot<'s, 'a>> {
+        let mut here = self.start.spot(sight)?;
+        for step in &self.steps {
+            here = match here.member(&step.name, cost)? {
+                Spot::Absent if step.held => return self.otherwise.spot(sight, cost),
+                Spot::Absent => return None,
+                found => found,
             };
         }
-        match map.get_named(&last.name) {
-            Some(json) => Some(Spot::Json(json)),
-            None if last.held => self.otherwise.spot(scope, cost),
-            None => None,
-        }
+        Some(here)
     }
 }
 
 impl Otherwise {
-    fn spot<'s, 'a>(&'a self, scope: &'s Scope<'a>, cost: &mut u64) -> Option<Spot<'s, 'a>> {
+    fn spot<'s, 'a>(&'a self, sight: &Sight<'s, 'a>, cost: &mut u64) -> Option<Spot<'s, 'a>> {
         match self {
             Otherwise::Nothing => Some(Spot::Absent),
             Otherwise::Const(constant) => {
@@ -234,7 +274,7 @@ impl Otherwise {
             }
             Otherwise::Reading(reading) => {
                 *cost += reading.cost;
-                reading.spot(scope, cost)
+                reading.spot(sight, cost)
             }
         }
     }
@@ -242,24 +282,21 @@ impl Otherwise {
 
 impl Start {
     /// The variable, if it already has a value.
-    fn value<'s, 'a>(&self, scope: &'s Scope<'a>) -> Option<&'s Value<'a>> {
-        match self {
-            Start::Slot(slot) => scope.slot(*slot).ok(),
-            Start::Shared(index) => scope.known(*index),
-            Start::Root(_) => None,
-        }
-    }
-
-    /// The object of the request that the variable is bound to.
     #[inline]
-    fn object<'a>(&self, scope: &Scope<'a>) -> Option<&'a json::Map<'a>> {
-        if let Start::Root(root) = self {
-            return scope.json(*root).and_then(Json::as_map);
-        }
-        match self.value(scope)? {
-            Value::Map(Map::Json(map)) => Some(map),
-            _ => None,
-        }
+    fn spot<'s, 'a>(&self, sight: &Sight<'s, 'a>) -> Option<Spot<'s, 'a>> {
+        let value = match self {
+            Start::Root(root) => match sight.scope.json(*root) {
+                Some(json) => return Some(Spot::Json(json)),
+                None => sight.scope.root_value(*root)?,
+            },
+            Start::Slot(slot) => sight.scope.slot(*slot).ok()?,
+            Start::Bound(slot, place) => match sight.elements.get(*place) {
+                Some(Some(element)) => return Some(*element),
+                _ => sight.scope.slot(*slot).ok()?,
+            },
+            Start::Shared(index) => sight.scope.known(*index)?,
+        };
+        Spot::of(value)
     }
 }
 
@@ -285,7 +322,51 @@ impl Check {
     }
 }
 
-impl<'s> Spot<'s, '_> {
+impl<'s, 'a> Spot<'s, 'a> {
+    /// Where a value is that is neither opaque nor an optional: those have rules of their own.
+    #[inline]
+    pub(super) const fn of(value: &'s Value<'a>) -> Option<Self> {
+        match value {
+            Value::Opaque | Value::Optional(_) => None,
+            value => Some(Spot::Value(value)),
+        }
+    }
+
+    fn into_value(self) -> Option<Value<'a>> {
+        match self {
+            Spot::Json(json) => Some(json.into()),
+            Spot::Const(constant) => Some(constant.into()),
+            Spot::Value(value) => Some(value.clone()),
+            Spot::Absent => None,
+        }
+    }
+
+    /// The member of this name. A map that is not of the request costs what walking it does.
+    #[inline]
+    fn member(self, name: &Name, cost: &mut u64) -> Option<Self> {
+        match self {
+            Spot::Json(Json::Map(map)) => Some(map.get_named(name).map_or(Spot::Absent, Spot::Json)),
+            Spot::Value(Value::Map(Map::Json(map))) => {
+                Some(map.get_named(name).map_or(Spot::Absent, Spot::Json))
+            }
+            Spot::Value(Value::Map(map @ Map::Owned(entries))) => {
+                *cost += map.lookup_cost(Some(name.as_str()));
+                let found = entries.iter().find(|(key, _)| key.as_str() == Some(name.as_str()));
+                found.map_or(Some(Spot::Absent), |(_, value)| Spot::of(value))
+            }
+            Spot::Value(Value::Map(Map::Const(entries))) => Some(Self::constant(entries, name, cost)),
+            Spot::Const(Const::Map(entries)) => Some(Self::constant(entries, name, cost)),
+            _ => None,
+        }
+    }
+
+    fn constant(entries: &'a [(Const, Const)], name: &Name, cost: &mut u64) -> Self {
+        *cost += Map::Const(entries).lookup_cost(Some(name.as_str()));
+        let is_named = |key: &Const| matches!(key, Const::Str(key) if key == name.as_str());
+        let found = entries.iter().find(|(key, _)| is_named(key));
+        found.map_or(Spot::Absent, |(_, value)| Spot::Const(value))
+    }
+
     #[inline]
     fn as_str(&self) -> Option<&'s str> {
         match self {

@@ -163,8 +163,23 @@ impl<'a> Scope<'a> {
         matches!(&self.roots, Roots::Call(env) if env.arguments == Arguments::Unknown)
     }
 
+    /// The value of a root variable that is kept as one.
+    pub(super) const fn root_value(&self, root: Root) -> Option<&Value<'a>> {
+        match (&self.roots, root) {
+            (Roots::Call(env), Root::Subject) => Some(&env.subject),
+            (Roots::Call(env), Root::Session) => Some(&env.session),
+            (Roots::Call(env), Root::Facts) => Some(&env.facts),
+            (Roots::Call(env), Root::Now) => Some(&env.now),
+            (Roots::Call(env), Root::Result) => Some(&env.result),
+            _ => None,
+        }
+    }
+
     /// The value of a root variable; the loader has checked that an expression uses only those of its kind.
     pub(super) fn root(&self, root: Root) -> Result<Value<'a>, EvalError> {
+        if let Some(value) = self.root_value(root) {
+            return Ok(value.clone());
+        }
         let or_null = |json: Option<&'a Json<'a>>| json.map_or(Value::Null, Value::from);
         Ok(match (&self.roots, root) {
             (Roots::Admission(env), Root::Object) => env.object.into(),
@@ -183,11 +198,6 @@ impl<'a> Scope<'a> {
                 Value::Map(Map::Owned(members.map(|(key, value)| (Value::Str(key), value)).into()))
             }
             (Roots::Call(env), Root::Call) => env.call.into(),
-            (Roots::Call(env), Root::Subject) => env.subject.clone(),
-            (Roots::Call(env), Root::Session) => env.session.clone(),
-            (Roots::Call(env), Root::Facts) => env.facts.clone(),
-            (Roots::Call(env), Root::Now) => env.now.clone(),
-            (Roots::Call(env), Root::Result) => env.result.clone(),
             _ => return Err(EvalError::invalid(format!("there is no variable {root:?} here"))),
         })
     }
@@ -200,10 +210,13 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// The JSON of the root that most access paths start at.
+    /// The JSON of a root variable that is JSON.
     pub(super) fn json(&self, root: Root) -> Option<&'a Json<'a>> {
         match (&self.roots, root) {
             (Roots::Admission(env), Root::Object) => Some(env.object),
+            (Roots::Admission(env), Root::OldObject) => env.old_object,
+            (Roots::Admission(env), Root::Request) => Some(env.request),
+            (Roots::Admission(env), Root::NamespaceObject) => env.namespace_object,
             (Roots::Call(env), Root::Call) if env.arguments == Arguments::Known => Some(env.call),
             _ => None,
         }
@@ -285,14 +298,18 @@ impl<'a> Scope<'a> {
         result
     }
 
+    /// `pod.allContainers` or `pod.mainContainers`, if they were collected.
+    pub(super) fn known_containers(&self, which: PodContainers) -> Option<&List<'a>> {
+        self.containers.get(place_of(which))?.as_ref()
+    }
+
     /// `pod.allContainers` or `pod.mainContainers`, collected once.
     pub(super) fn containers(&mut self, which: PodContainers) -> Result<List<'a>, EvalError> {
         let fields: &[&str] = match which {
             PodContainers::All => &["initContainers", "containers", "ephemeralContainers"],
             PodContainers::Main => &["initContainers", "containers"],
         };
-        let at = usize::from(which == PodContainers::Main);
-        if let Some(Some(known)) = self.containers.get(at) {
+        if let Some(known) = self.known_containers(which) {
             return Ok(known.clone());
         }
         let pod = match &self.roots {
@@ -314,10 +331,18 @@ impl<'a> Scope<'a> {
         }
         self.fuel.spend_elements(all.len())?;
         let list = List::Refs(Rc::from(all));
-        if let Some(place) = self.containers.get_mut(at) {
+        if let Some(place) = self.containers.get_mut(place_of(which)) {
             *place = Some(list.clone());
         }
         Ok(list)
+    }
+}
+
+/// Where a list of containers is remembered.
+const fn place_of(which: PodContainers) -> usize {
+    match which {
+        PodContainers::All => 0,
+        PodContainers::Main => 1,
     }
 }
 

@@ -2,8 +2,12 @@
 
 use std::rc::Rc;
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select as one_of;
+
 use super::build::*;
-use super::{Const, Expr, Func, MacroKind, Root};
+use super::{Const, Expr, Func, Macro, MacroKind, Root};
 use crate::cel::{Arguments, CallEnv, EvalError, Fuel, Loaded, Map, Scope, Value, eval};
 use crate::facts::shell;
 use crate::ir::{Bind, Cel};
@@ -15,8 +19,18 @@ fn map_of<'a>(entries: Vec<(&'static str, Value<'a>)>) -> Value<'a> {
 }
 
 /// The value of an expression, and the error that was absorbed. `facts.x` is opaque, `facts.list` is
-/// `['a', opaque]`, `facts.known` a list of strings, `facts.map` is `{'x': opaque}`.
+/// `['a', opaque]`, `facts.known` a list of strings, `facts.map` is `{'x': opaque}`, `facts.commands` a list
+/// of maps.
 fn outcome(expr: Expr) -> (Result<String, EvalError>, Option<EvalError>) {
+    let (value, absorbed, _) = decided(expr, |_| {});
+    (value, absorbed)
+}
+
+/// The same, and the fuel that was left, in a scope that `adjust` may change.
+fn decided(
+    expr: Expr,
+    adjust: impl FnOnce(&mut Scope<'_>),
+) -> (Result<String, EvalError>, Option<EvalError>, u64) {
     let call = Json::parse(br#"{"tool": "t", "args": {}}"#).unwrap();
     let loaded = Loaded::of_patterns(&["a+".to_owned()]).unwrap();
     let [runs, nothing, more, any] = ["ls | cat", "", "ls > f", "$X"].map(shell::parse);
@@ -29,6 +43,14 @@ fn outcome(expr: Expr) -> (Result<String, EvalError>, Option<EvalError>) {
         ("more", Value::Shell(&more)),
         ("any", Value::Shell(&any)),
         ("map", map_of(vec![("x", Value::Opaque)])),
+        (
+            "commands",
+            Value::list(vec![
+                map_of(vec![("name", Value::Str("ls")), ("known", Value::list(vec![]))]),
+                map_of(vec![("name", Value::Opaque), ("x", Value::Optional(None))]),
+                map_of(vec![("name", Value::Str("")), ("map", Value::from(&call))]),
+            ]),
+        ),
     ]);
     let env = CallEnv {
         call: &call,
@@ -40,12 +62,71 @@ fn outcome(expr: Expr) -> (Result<String, EvalError>, Option<EvalError>) {
         result: Value::Null,
     };
     let mut scope = Scope::of_call(&loaded, env, Fuel::new(Fuel::DEFAULT));
+    adjust(&mut scope);
     let prepared = loaded.prepare(&Cel { source: String::new(), expr, slots: 8 });
     let value = eval(&prepared, &mut scope).map(|value| match value {
         Value::Opaque => "opaque".to_owned(),
         value => super::shown(&value),
     });
-    (value, scope.absorbed().cloned())
+    (value, scope.absorbed().cloned(), scope.fuel().left())
+}
+
+fn name() -> impl Strategy<Value = String> {
+    one_of(vec!["x", "list", "known", "commands", "map", "name", "args"]).prop_map(String::from)
+}
+
+/// Conditions of calls: what facts and elements of facts hold, under `!`, `&&`, `||` and quantifiers.
+fn condition() -> impl Strategy<Value = Expr> {
+    let roots = [Expr::Root(Root::Facts), Expr::Root(Root::Call), Expr::Slot(0), Expr::Slot(1)];
+    let path = (one_of(roots.to_vec()), vec((name(), any::<bool>()), 0..4))
+        .prop_map(|(root, steps)| {
+            steps.into_iter().fold(root, |operand, (name, optional)| {
+                let operand = Box::new(operand);
+                if optional { Expr::OptSelect(operand, name) } else { Expr::Select(operand, name) }
+            })
+        })
+        .boxed();
+    let named = |name: &str| prop_oneof![Just(select(slot(0), name)), Just(select(slot(1), name))];
+    let facts = ["commands", "commands", "list", "known", "x", "map"].map(fact);
+    let range = prop_oneof![4 => one_of(facts.to_vec()), 1 => named("known"), 1 => path.clone()].boxed();
+    let text = || one_of(vec!["", "a", "b", "ls", "t"]).prop_map(|text| Const::Str(text.to_owned()));
+    let read = prop_oneof![
+        3 => prop_oneof![Just(slot(0)), Just(slot(1)), named("name"), named("x"), named("map")],
+        2 => path.clone(),
+        1 => (path.clone(), text())
+            .prop_map(|(path, text)| Expr::Call(Func::OrValue, vec![path, Expr::Const(text)])),
+    ]
+    .boxed();
+    let test = prop_oneof![
+        3 => (read.clone(), text()).prop_map(|(read, text)| Expr::Call(Func::Equal, vec![read, Expr::Const(text)])),
+        1 => (read.clone(), vec(text(), 0..3)).prop_map(|(read, texts)| Expr::InConst(Box::new(read), texts)),
+        1 => (path.clone(), name()).prop_map(|(path, name)| Expr::Has(Box::new(path), name)),
+        1 => read,
+    ];
+    test.prop_recursive(4, 24, 3, move |inner| {
+        let over = (any::<bool>(), range.clone(), 0_u16..2, inner.clone());
+        prop_oneof![
+            1 => inner.clone().prop_map(|operand| Expr::Not(Box::new(operand))),
+            1 => vec(inner.clone(), 1..4).prop_map(Expr::And),
+            1 => vec(inner, 1..4).prop_map(Expr::Or),
+            3 => over.prop_map(|(all, range, slot, body)| {
+                let kind = if all { MacroKind::All } else { MacroKind::Exists };
+                Expr::Macro(Box::new(Macro { kind, range, slot, slot2: None, filter: None, body }))
+            }),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+    /// What is decided in one go is what the general evaluator decides: the same value or error, the same
+    /// absorbed errors, the same cost.
+    #[test]
+    fn one_go_over_a_call_is_as_many_steps(expr in condition()) {
+        let long = decided(expr.clone(), |scope| scope.takes_the_long_way = true);
+        prop_assert_eq!(decided(expr, |_| {}), long);
+    }
 }
 
 fn fact(name: &str) -> Expr {
