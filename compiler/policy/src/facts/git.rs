@@ -69,9 +69,9 @@ pub fn parse(text: &str) -> Fact<Git> {
     }
 }
 
-/// The facts of a command of a line, if it is `git` and all its words are known.
-#[must_use]
-pub fn of_command(command: &Command) -> Fact<Git> {
+/// The facts of a command, if it is `git` and all its words are known. By another name (`git-push`, a path) it may
+/// be another program.
+fn of_command(command: &Command) -> Fact<Git> {
     let Args::Exact(words) = &command.args else {
         return Fact::Opaque;
     };
@@ -101,11 +101,12 @@ fn read(words: &[&str]) -> Option<Git> {
                 forces |= may_force(&setting);
                 git.config.push(setting);
             }
-            "--config-env" | "--exec-path" => {
-                let setting = value()?;
+            "--config-env" => {
+                forces |= may_force(&value()?);
                 git.runs_program = true;
-                forces |= option == "--config-env" && may_force(&setting);
             }
+            // Without a folder, git only prints where its programs are, whatever follows.
+            "--exec-path" if attached.is_some() => git.runs_program = true,
             "-p" | "--paginate" => git.runs_program = true,
             "-P"
             | "--no-pager"

@@ -92,6 +92,31 @@ fn a_push_with_a_setting_may_be_by_force() {
     }
 }
 
+/// Other ways to the same push: settings in the environment, the programs that `git push` is made of, git's own
+/// programs by their names, and those of another folder.
+#[test]
+fn a_push_by_other_ways_is_opaque_or_said_to_run_a_program() {
+    for text in [
+        "GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=remote.o.push GIT_CONFIG_VALUE_0=+main git push o",
+        "GIT_CONFIG_PARAMETERS=\"'remote.o.push'='+main'\" git push o",
+        "GIT_CONFIG_GLOBAL=/work/x git push o",
+        "export GIT_CONFIG_COUNT=1; git push o",
+        "git send-pack --force o main",
+        "git http-push --force o main",
+        "git-push --force o main",
+        "/usr/lib/git-core/git-push --force o main",
+        "/usr/bin/git push --force o main",
+        "git -c alias.x='!git push -f' x",
+        "git --exec-path push --force o",
+        "git --exec-path status",
+    ] {
+        assert_eq!(parse(text), Fact::Opaque, "{text}");
+    }
+    for text in ["git --exec-path=/work/bin push o", "git --exec-path= status"] {
+        assert!(git(text).runs_program, "{text}");
+    }
+}
+
 #[test]
 fn what_makes_git_run_a_program_is_told() {
     for text in [
