@@ -161,6 +161,12 @@ fn every_command_of_the_guide_runs() {
             let asked = value(
                 &client.post(&format!("/v1/sessions/{session}/calls"), body.as_bytes()).expect("an answer"),
             );
+            // The calls of a session take turns, so this answer's checkpoint covers the result of the first one.
+            std::fs::write(
+                stage.path().join("checkpoint.txt"),
+                asked["checkpoint"].as_str().expect("a note"),
+            )
+            .expect("it is kept");
             question = asked["decision"]["approval"]["id"].as_str().expect("an id").to_owned();
         } else if line.contains("/v1/sessions") {
             let answer: Value = serde_json::from_slice(&ran(&stage, line, &[0]).stdout).expect("JSON");

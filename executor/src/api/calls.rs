@@ -61,12 +61,11 @@ pub(super) async fn start(
         }
     };
     if let Some(rest) = rest {
-        // The rest is begun when the answer is ready to be sent, so that it does not take the processor from it.
-        let answered = (!durable_result).then(|| answer(&app, &call));
-        tokio::task::spawn_blocking(|| rest.finish());
-        if let Some(answered) = answered {
-            return Ok(answered);
+        client.leave(rest);
+        if !durable_result {
+            return Ok(answer(&app, &call));
         }
+        client.begin_rest();
     }
     if query.stream && call.runs() {
         return Ok(stream(app, call));

@@ -112,9 +112,7 @@ impl Socket {
             match accepted {
                 Ok((stream, _)) => match Connection::new(&stream, permit) {
                     Ok(client) => {
-                        let (client, stop) = (Arc::new(client), stop.clone());
-                        let router = router.clone().layer(Extension(client));
-                        open.spawn(connection(stream, router, patience, stop));
+                        open.spawn(connection(stream, client, router.clone(), patience, stop.clone()));
                     }
                     Err(error) => later(&error).await,
                 },
@@ -131,13 +129,21 @@ async fn later(error: &io::Error) {
     tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
-async fn connection(stream: UnixStream, router: Router, patience: Patience, mut stop: watch::Receiver<bool>) {
+async fn connection(
+    stream: UnixStream,
+    client: Connection,
+    router: Router,
+    patience: Patience,
+    mut stop: watch::Receiver<bool>,
+) {
+    let client = Arc::new(client);
+    let router = router.layer(Extension(Arc::clone(&client)));
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(patience.headers)
         .max_buf_size(MAX_HEADER_BYTES.max(8192));
-    let stream = TokioIo::new(Impatient { stream, patience: patience.writes, stalled: None });
+    let stream = TokioIo::new(Impatient { stream, client, patience: patience.writes, stalled: None });
     let connection = builder.serve_connection(stream, TowerToHyperService::new(router));
     tokio::pin!(connection);
     let ended = tokio::select! {
@@ -156,6 +162,7 @@ async fn connection(stream: UnixStream, router: Router, patience: Patience, mut 
 /// for it, for ever.
 struct Impatient {
     stream: UnixStream,
+    client: Arc<Connection>,
     patience: Duration,
     /// Runs since a write had to wait.
     stalled: Option<Pin<Box<Sleep>>>,
@@ -169,6 +176,7 @@ impl Impatient {
         write: impl FnOnce(Pin<&mut UnixStream>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         let done = write(Pin::new(&mut self.stream), context);
+        self.client.begin_rest();
         if done.is_ready() {
             self.stalled = None;
             return done;
