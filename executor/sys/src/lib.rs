@@ -15,7 +15,7 @@
 //! What must stay true:
 //! 1. If any step of a set-up fails, nothing runs. No sandbox is built with a step left out.
 //! 2. A sandbox runs one program, once. What is left of it is killed and removed, whatever happened.
-//! 3. Nothing survives the executor: every holder ends when a pipe closes whose other end the executor holds.
+//! 3. Nothing survives the executor: every holder ends when the executor's end of a socket to it closes.
 //! 4. The executor does not fork. Launchers and keepers are started as ordinary programs, and they fork.
 //!
 //! Start reading at `sandbox`, then `launcher`.

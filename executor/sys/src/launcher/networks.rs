@@ -1,6 +1,6 @@
 //! Network namespaces, made ahead: one takes the kernel three times as long as all other namespaces together,
-//! so it is not made while a call waits, nor while a sandbox is built: no process is preempted in the middle of
-//! it on most kernels, and the executor would wait for its processor. Each is used once, by one sandbox, like everything else: its
+//! so it is not made while a call waits, nor while a sandbox is built: most kernels do not preempt the making,
+//! and the executor would wait for its processor. Each is used once, by one sandbox, like everything else: its
 //! counters outlive the sockets in it.
 //!
 //! They belong to the launcher's user namespace, not to the sandbox's: no process inside has a privilege over
