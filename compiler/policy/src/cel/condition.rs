@@ -3,8 +3,9 @@
 //!
 //! Like the single tests ([`super::quick`]) that they are made of, they give only what the general evaluator
 //! gives, for the same fuel and leaving the same variables. In any other case they change nothing, and the
-//! general evaluator starts from the beginning: with single tests only, so that nothing is tried more than
-//! twice. Elements are borrowed and never become values, and no operand has an error.
+//! general evaluator starts from the beginning: with single tests only, so that a list is not walked in vain
+//! once for each condition around it. Elements are borrowed and never become values, and no operand has an
+//! error.
 
 use super::Scope;
 use super::quick::{Reading, Sight, Spot, Test};

@@ -5,8 +5,8 @@
 //! value of another kind, fuel that may not suffice) it returns `None` and spends nothing, and the general
 //! evaluator starts from the beginning. A law in the tests compares the two.
 //!
-//! Terms. *Reading*: an access path, perhaps with an alternative for a path that leads
-//! nowhere. *Spot*: what a reading found. *Sight*: what tests see while nothing is spent yet.
+//! Terms. *Reading*: an access path, perhaps with an alternative for a path that leads nowhere. *Spot*: what a
+//! reading found. *Sight*: what tests see while nothing is spent yet.
 
 use super::condition::MAX_BOUND;
 use super::prepared::accesses;

@@ -20,7 +20,7 @@ fn map_of<'a>(entries: Vec<(&'static str, Value<'a>)>) -> Value<'a> {
 
 /// The value of an expression, and the error that was absorbed. `facts.x` is opaque, `facts.list` is
 /// `['a', opaque]`, `facts.known` a list of strings, `facts.map` is `{'x': opaque}`, `facts.commands` a list
-/// of maps.
+/// of maps, `facts.constant` a map of the policy.
 fn outcome(expr: Expr) -> (Result<String, EvalError>, Option<EvalError>) {
     let (value, absorbed, _) = decided(expr, |_| {});
     (value, absorbed)
@@ -34,8 +34,13 @@ fn decided(
     let call = Json::parse(br#"{"tool": "t", "args": {}}"#).unwrap();
     let loaded = Loaded::of_patterns(&["a+".to_owned()]).unwrap();
     let [runs, nothing, more, any] = ["ls | cat", "", "ls > f", "$X"].map(shell::parse);
+    let constant = Const::Map(vec![
+        (Const::Str("name".to_owned()), Const::Str("ls".to_owned())),
+        (Const::Str("list".to_owned()), Const::List(vec![Const::Str("a".to_owned()), Const::Null])),
+    ]);
     let facts = map_of(vec![
         ("x", Value::Opaque),
+        ("constant", Value::from(&constant)),
         ("list", Value::list(vec![Value::Str("a"), Value::Opaque, Value::Str("b")])),
         ("known", Value::list(vec![Value::Str("a"), Value::Str("b")])),
         ("shell", Value::Shell(&runs)),
@@ -72,7 +77,7 @@ fn decided(
 }
 
 fn name() -> impl Strategy<Value = String> {
-    one_of(vec!["x", "list", "known", "commands", "map", "name", "args"]).prop_map(String::from)
+    one_of(vec!["x", "list", "known", "commands", "map", "name", "args", "constant"]).prop_map(String::from)
 }
 
 /// Conditions of calls: what facts and elements of facts hold, under `!`, `&&`, `||` and quantifiers.
@@ -87,8 +92,9 @@ fn condition() -> impl Strategy<Value = Expr> {
         })
         .boxed();
     let named = |name: &str| prop_oneof![Just(select(slot(0), name)), Just(select(slot(1), name))];
-    let facts = ["commands", "commands", "list", "known", "x", "map"].map(fact);
-    let range = prop_oneof![4 => one_of(facts.to_vec()), 1 => named("known"), 1 => path.clone()].boxed();
+    let mut facts = ["commands", "commands", "list", "known", "x", "map"].map(fact).to_vec();
+    facts.push(select(fact("constant"), "list"));
+    let range = prop_oneof![4 => one_of(facts), 1 => named("known"), 1 => path.clone()].boxed();
     let text = || one_of(vec!["", "a", "b", "ls", "t"]).prop_map(|text| Const::Str(text.to_owned()));
     let read = prop_oneof![
         3 => prop_oneof![Just(slot(0)), Just(slot(1)), named("name"), named("x"), named("map")],
