@@ -13,7 +13,7 @@ use bailiwick_policy::admission::evidence::{
 };
 use bailiwick_policy::admission::{
     AdmissionRequest, Excepted, Exception, Facts, InForce, ManifestContext, Moment, Namespaces, Operation,
-    Phase, Reviewer, Stage,
+    Phase, Reviewer,
 };
 use bailiwick_policy::bundle;
 use bailiwick_policy::decision::Decision;

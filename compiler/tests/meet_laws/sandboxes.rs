@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use bailiwick_compiler::meet::{Conflict, VariableFault, meet};
+use bailiwick_compiler::meet::{Conflict, Property, VariableFault, meet};
 use bailiwick_policy::ir::{Cel, Const, Expr};
 use bailiwick_policy::json::Json;
 use bailiwick_policy::policy::narrower::wider;
@@ -516,24 +516,24 @@ fn conflicts(change: &dyn Fn(&mut Policy, bool), expected: Conflict) {
 fn what_is_something_else_in_two_packs_is_a_conflict() {
     let base = shell();
     let placed = |pool: &'static str| Sandbox { pool: Some(pool.to_owned()), ..base.clone() };
-    let conflict = |kind, name: &str, what| Conflict::Differs { kind, name: name.to_owned(), what };
+    let conflict = |name: &str, what| Conflict::Differs { name: name.to_owned(), what };
     conflicts(
         &|policy, other| policy.pools[0].runtime_class = if other { "runc" } else { "gvisor" }.to_owned(),
-        conflict("pool", "warm", "RuntimeClasses"),
+        conflict("warm", Property::RuntimeClass),
     );
     conflicts(
         &|policy, other| policy.pools[0].backend = if other { Backend::Pod } else { Backend::Native },
-        conflict("pool", "warm", "backends"),
+        conflict("warm", Property::Backend),
     );
     conflicts(
         &|policy, other| policy.sandboxes = vec![placed(if other { "warm" } else { "cold" })],
-        conflict("sandbox", "shell", "pools"),
+        conflict("shell", Property::Pool),
     );
     conflicts(
         &|policy, other| {
             policy.sandboxes = vec![Sandbox { runtime: other.then_some(Language::Python), ..base.clone() }]
         },
-        conflict("sandbox", "shell", "runtimes"),
+        conflict("shell", Property::Runtime),
     );
     conflicts(
         &|policy, other| {
@@ -550,7 +550,7 @@ fn what_is_something_else_in_two_packs_is_a_conflict() {
                 regexes: Vec::new(),
             }];
         },
-        conflict("tool", "shell.exec", "`run`"),
+        conflict("shell.exec", Property::Run),
     );
 }
 
