@@ -4,6 +4,7 @@
 #   make lint    rustfmt, clippy, licences and bans
 #   make bench   measures into target/bench/*.json; make bench-check compares them with the goals
 #   make fmt     formats the source
+#   make numbers     prints what is counted: diagnostic codes, corpora of lines, laws, and CEL against other engines and a real API server
 #   make conformance   CEL against other projects' tests; prints docs/conformance.md
 #   make cluster-demo   follows docs/guide/cluster.md word by word on a real control plane and node; as root
 #   make launcher       the program that makes sandboxes, statically linked, in target/release
@@ -29,7 +30,7 @@ export CARGO_TERM_COLOR ?= auto
 # A test fails by panicking; everything else may not.
 IN_TESTS := $(foreach lint,unwrap_used expect_used indexing_slicing string_slice panic unreachable,-A clippy::$(lint))
 
-.PHONY: demo cluster-demo setup-node test test-cluster test-user test-cgroup2 fuzz lint bench bench-check fmt setup packages bless launcher test-images conformance
+.PHONY: demo cluster-demo setup-node test test-cluster test-user test-cgroup2 fuzz lint bench bench-check fmt setup packages bless launcher test-images conformance numbers
 
 # What the tests and the demo run beside cargo: openssl and curl start the test control plane, strace measures what runtimes call and
 # fails the audit log's calls, libseccomp and nsjail read what is compiled for them; the executor's image is made of Debian packages. By package
@@ -78,6 +79,14 @@ test-user: setup
 # A part of `make test`, too.
 conformance:
 	$(CARGO) test --locked -p bailiwick-conformance --test cel_conformance -- --nocapture
+
+# Each of these tests prints lines that begin with `number: `, and fails below its goal.
+numbers: setup
+	@set -o pipefail; $(CARGO) test --locked -p bailiwick-compiler --lib codes_are_sorted_unique_and_documented -- --nocapture | grep -o 'number: .*'
+	@set -o pipefail; $(CARGO) test --locked -p bailiwick-policy --test facts_corpus no_ -- --nocapture | grep -o 'number: .*'
+	@set -o pipefail; $(CARGO) test --locked -p bailiwick-compiler --test meet_laws the_laws_hold_for_ten_thousand_pairs_of_packs -- --nocapture | grep -o 'number: .*'
+	@set -o pipefail; $(CARGO) test --locked -p bailiwick-conformance --test emit rules_made_at_random_say_the_same_on_the_api_server -- --nocapture | grep -o 'number: .*'
+	@set -o pipefail; $(CARGO) test --locked -p bailiwick-conformance --test cel_conformance the_numbers_of_the_document_are_those_that_are_measured -- --nocapture | grep -o 'number: .*'
 
 # The tests of a cluster that need no node: minutes, and a part of `make test` and so of CI.
 CLUSTER_TESTS := crds cluster operator chart

@@ -33,7 +33,12 @@ pub(crate) struct CustomKind {
     pub(crate) kind: String,
     /// The type of `object`.
     pub(crate) of: Type,
+    /// How large its parts may be.
+    pub(crate) bounds: Arc<Bounds>,
 }
+
+/// `maxItems`, `maxProperties` and `maxLength` by the path from the object, on which a list's elements are `@items` and a map's values `@values`.
+pub(crate) type Bounds = BTreeMap<Vec<String>, u64>;
 
 /// Why the schemas of a CustomResourceDefinition cannot be used.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -76,7 +81,10 @@ impl CustomKinds {
             let schema = version.pointer("/schema/openAPIV3Schema");
             let schema = schema.ok_or_else(|| CustomKindError::NoSchema(name.to_owned()))?;
             let key = (group.to_owned(), name.to_owned(), plural.to_owned());
-            found.push((key, CustomKind { kind: kind.to_owned(), of: root(schema, kind) }));
+            let mut all = Bounds::new();
+            bounds(schema, &mut Vec::new(), &mut all);
+            let bounds = Arc::new(all);
+            found.push((key, CustomKind { kind: kind.to_owned(), of: root(schema, kind), bounds }));
         }
         self.known.extend(found);
         Ok(true)
@@ -148,6 +156,24 @@ fn object(schema: &Json, name: &str, depth: u32) -> Type {
     }
     let values = schema.get("additionalProperties").filter(|values| values.is_object());
     Type::map(Type::String, values.map_or(Type::Dyn, |values| type_of(values, name, depth + 1)))
+}
+
+/// Collects what a schema and those below it say of sizes.
+fn bounds(schema: &Json, path: &mut Vec<String>, all: &mut Bounds) {
+    if u32::try_from(path.len()).is_ok_and(|depth| depth > MAX_DEPTH) {
+        return;
+    }
+    let most =
+        ["maxItems", "maxProperties", "maxLength"].into_iter().find_map(|name| schema.get(name)?.as_u64());
+    all.extend(most.map(|most| (path.clone(), most)));
+    let properties = schema.get("properties").and_then(Json::as_object).into_iter().flatten();
+    let within = [("@items", "items"), ("@values", "additionalProperties")];
+    let within = within.into_iter().filter_map(|(step, member)| Some((step, schema.get(member)?)));
+    for (step, schema) in properties.map(|(name, schema)| (name.as_str(), schema)).chain(within) {
+        path.push(step.to_owned());
+        bounds(schema, path, all);
+        path.pop();
+    }
 }
 
 #[cfg(test)]

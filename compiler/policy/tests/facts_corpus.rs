@@ -76,6 +76,7 @@ fn corpus_without_facts(cases: Vec<Case>) -> Vec<Case> {
 fn no_evasion_is_allowed() {
     let cases = corpus("evasions.txt");
     let exact = cases.iter().filter(|case| case.facts != "opaque" && !case.facts.contains('?')).count();
+    println!("number: {} evasions, {exact} of them with exact facts", cases.len());
     assert!(cases.len() >= 300 && exact >= 120, "{} evasions, {exact} with exact facts", cases.len());
     for Case { kind, text, .. } in &cases {
         match kind.as_str() {
@@ -96,6 +97,7 @@ fn no_evasion_is_allowed() {
 fn no_benign_line_is_opaque() {
     let cases = corpus("benign.txt");
     let exact = cases.iter().filter(|case| case.kind == "shell").count();
+    println!("number: {} benign lines, {exact} of them with exact facts", cases.len());
     assert!(exact >= 200, "{exact} benign lines with exact facts");
     for Case { kind, facts, text } in &cases {
         let Shell::Parsed(line) = shell::parse(text) else { panic!("{text:?} is opaque") };

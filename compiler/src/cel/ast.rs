@@ -61,8 +61,8 @@ pub(super) enum Node {
     List(Vec<(Ast, bool)>),
     /// A map; each entry with whether it is optional.
     Map(Vec<(Ast, Ast, bool)>),
-    /// `name{…}`, which none of our environments supports.
-    Message(String),
+    /// `name{field: value, …}`; each field with whether it is optional.
+    Message(String, Vec<(String, Ast, bool)>),
     /// An operator.
     Operator(Func, Vec<Ast>),
     /// `name(args)` or `target.name(args)`; macros too.

@@ -163,15 +163,7 @@ impl Checker<'_> {
             Node::Cond(condition, then, otherwise) => self.cond(condition, then, otherwise, ast.span),
             Node::List(items) => self.list(items),
             Node::Map(entries) => self.map(entries),
-            Node::Message(name) => self.report(
-                CelError::new(
-                    CelErrorKind::Reference,
-                    ast.span.start,
-                    ast.span.end - ast.span.start,
-                    format!("no message type `{name}`"),
-                )
-                .help("write a map: `{'field': value}`"),
-            ),
+            Node::Message(name, fields) => self.wrapper(name, fields, ast.span),
             Node::Operator(func, parts) => self.operator(*func, parts, ast.span),
             Node::Call(target, name, arguments) => self.call(target.as_deref(), name, arguments, ast.span),
         }

@@ -3,7 +3,7 @@
 
 use bailiwick_policy::ir::{Const, Func, MAX_DEPTH};
 use cel::common::ast::{
-    CallExpr, EntryExpr, Expr, IdedExpr, ListExpr, LiteralValue, MapExpr, SourceInfo, operators,
+    CallExpr, EntryExpr, Expr, IdedExpr, ListExpr, LiteralValue, MapExpr, SourceInfo, StructExpr, operators,
 };
 
 use super::ast::{Ast, Name, Node, Span};
@@ -88,9 +88,7 @@ impl Converter<'_> {
             Expr::Call(call) => self.call(call, at, depth)?,
             Expr::List(list) => Ast { span: self.bracket(at), node: self.list(list, depth)? },
             Expr::Map(map) => Ast { span: self.bracket(at), node: self.map(map, depth)? },
-            Expr::Struct(message) => {
-                Ast { span: self.bracket(at), node: Node::Message(message.type_name.clone()) }
-            }
+            Expr::Struct(message) => self.message(message, at, depth)?,
             Expr::Comprehension(_) | Expr::Unspecified => {
                 return Err(CelError::new(
                     CelErrorKind::Internal,
@@ -149,6 +147,23 @@ impl Converter<'_> {
             }
         }
         Ok(Node::Map(entries))
+    }
+
+    /// `a.b{…}`, which the parser made at its brace.
+    fn message(&self, message: &StructExpr, brace: Option<usize>, depth: u32) -> Result<Ast, CelError> {
+        let mut fields = Vec::with_capacity(message.entries.len());
+        for entry in &message.entries {
+            if let EntryExpr::StructField(field) = &entry.expr {
+                fields.push((field.field.clone(), self.node(&field.value, depth)?, field.optional));
+            }
+        }
+        let name = &message.type_name;
+        let names = name.split('.').filter(|part| !part.is_empty()).count();
+        let tokens = names.saturating_add(name.matches('.').count());
+        let first = self.span_of(brace.and_then(|brace| brace.checked_sub(tokens)));
+        let span = self.bracket(brace);
+        let span = first.map_or(span, |first| first.to(span));
+        Ok(Ast { span, node: Node::Message(name.clone(), fields) })
     }
 
     fn call(&self, call: &CallExpr, at: Option<usize>, depth: u32) -> Result<Ast, CelError> {

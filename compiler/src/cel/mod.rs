@@ -38,6 +38,7 @@ mod spans;
 mod tests;
 mod tools;
 mod types;
+mod wrappers;
 
 use bailiwick_policy::cel::{Arguments, CallEnv, Env, Fuel, Loaded, Scope, Value, eval};
 use bailiwick_policy::ir::Cel;

@@ -195,7 +195,8 @@ impl Walk<'_> {
 
     fn node(&mut self, ast: &Ast) {
         match &ast.node {
-            Node::Literal(_) | Node::Message(_) => {}
+            Node::Literal(_) => {}
+            Node::Message(_, fields) => fields.iter().for_each(|(_, value, _)| self.node(value)),
             Node::Ident(name) if !self.is_local(name) => self.root(name.trim_start_matches('.'), ast.span),
             Node::Ident(_) => {}
             Node::Select(operand, name) => {

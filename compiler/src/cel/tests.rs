@@ -262,7 +262,7 @@ fn errors_say_what_where_and_what_instead() {
             "'a'.matches('(a{1000}){1000}')",
             "['(a{1000}){1000}'] the compiled pattern would be larger than 1048576 bytes",
         ),
-        ("Pod{}", "[{}] no message type `Pod` (write a map: `{'field': value}`)"),
+        ("Pod{}", "[Pod{}] no message type `Pod` (write a map: `{'field': value}`)"),
         (
             "objct.a && objct.b",
             "[objct] `objct` is not declared (did you mean `object`?); [objct] `objct` is not declared (did you mean `object`?)",

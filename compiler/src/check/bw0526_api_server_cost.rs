@@ -1,6 +1,8 @@
 //! The ValidatingAdmissionPolicy of the rule is evaluated by the API server, which gives one expression 1,000,000 units of cost and refuses the request
-//! when they are spent. At the worst this expression takes more where lists and maps of the object are as long as the note says and texts have 64
-//! characters. The estimate is the API server's own for CRDs; the webhook has a budget of its own.
+//! when they are spent; all expressions of the rules with one action over the same requests get 10,000,000 together, their match conditions
+//! 2,500,000. At the worst they take more where lists and maps of the object are as long as the note says and texts have 64 characters; where a
+//! definition given with `--schema` has `maxItems`, `maxProperties` or `maxLength`, those count, and of a parameter its value. The estimate is the
+//! API server's own for CRDs; the webhook has a budget of its own.
 //!
 //! ```yaml fails
 //! admission:
@@ -13,7 +15,7 @@
 //!
 //! ```text
 //! note[BW0526] at spec.admission.rules[0].validations[0].expression (0..129): on the API server this may cost more than one expression is given where lists have 35 elements
-//!   help: 3 loops inside each other in `object.spec.containers.all(c, object.spec.containers.all(d, …` cost most: look at less in each turn, or let `size(LIST) <= 34 && …` refuse longer lists first
+//!   help: 3 loops inside each other in `object.spec.containers.all(c, object.spec.containers.all(d, …` cost most: look at less in each turn, or let `size(object.spec.containers) <= 34 && …` refuse longer lists first
 //! ```
 //!
 //! ```yaml passes
@@ -25,7 +27,7 @@
 //!     - expression: "object.spec.containers.all(c, c.name != 'debug')"
 //! ```
 //!
-//! Remedy: look at less in each turn of the loop, or refuse longer lists first: `size(LIST) <= 50 && …`
+//! Remedy: look at less in each turn of the loop, or bound the list: by `maxItems` in its schema, or by `size(object.spec.containers) <= 50 && …`
 
 use crate::diagnostic::{Code, Severity};
 

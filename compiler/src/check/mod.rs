@@ -221,6 +221,7 @@ mod tests {
         let ids: Vec<_> = codes().map(Code::id).collect();
         assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
         let across_layers = ids.iter().filter(|id| id.starts_with("BW04")).count();
+        println!("number: {} diagnostic codes, {across_layers} of them across layers", ids.len());
         assert!(
             ids.len() >= 120 && across_layers >= 30,
             "{} codes, {across_layers} across layers",

@@ -5,6 +5,8 @@ pub(crate) mod kinds;
 mod mutations;
 mod rego;
 
+use std::sync::Arc;
+
 use bailiwick_crds::admission::{
     Action as WireAction, AdmissionRule as WireRule, Match as WireMatch, Operation,
     ResourceRule as WireResource,
@@ -12,8 +14,9 @@ use bailiwick_crds::admission::{
 use bailiwick_policy::admission::takes_in_pods;
 use bailiwick_policy::policy::{Action, Admission, AdmissionRule, Match, ResourceRule, Validation};
 
+use super::costs::{Costs, Known};
 use super::expressions::Expressions;
-use super::{Findings, Pack, origin, selector};
+use super::{Findings, Pack, costs, origin, selector};
 use crate::cel::{Context, Interner};
 use crate::check::{bw0226_unknown_resource, bw0606_pod_templates};
 use crate::custom_kinds::CustomKinds;
@@ -29,12 +32,23 @@ pub(super) fn lower(pack: &Pack, out: &mut Findings<'_>) -> Admission {
     let at = FieldPath::spec().member("admission").member("rules");
     let mut interner = Interner::default();
     let mut modules = Vec::new();
-    let rules = wire.rules.iter().enumerate().map(|(index, rule)| {
+    let mut rules = Vec::with_capacity(wire.rules.len());
+    // What is one policy on the API server: its first rule, and the costs of all.
+    let mut policies: Vec<(&WireRule, FieldPath, Vec<Costs>)> = Vec::new();
+    for (index, rule) in wire.rules.iter().enumerate() {
         let at = at.index(index);
         let rego = rego::lower(pack, rule, &at, &mut modules, out);
-        AdmissionRule { rego, ..lower_rule(pack, rule, &at, &mut interner, out) }
-    });
-    let rules = rules.collect();
+        let (lowered, costs) = lower_rule(pack, rule, &at, &mut interner, out);
+        rules.push(AdmissionRule { rego, ..lowered });
+        let same = |first: &WireRule| first.action == rule.action && first.matches == rule.matches;
+        match policies.iter_mut().find(|(first, ..)| same(first)) {
+            Some((.., all)) => all.push(costs),
+            None => policies.push((rule, at, vec![costs])),
+        }
+    }
+    for (_, at, costs) in &policies {
+        costs::together(costs, at).into_iter().for_each(|note| out.push(note));
+    }
     let (shared, regexes) = interner.into_parts();
     Admission { shared, regexes, rego: modules, rules }
 }
@@ -45,7 +59,7 @@ fn lower_rule(
     at: &FieldPath,
     interner: &mut Interner,
     out: &mut Findings<'_>,
-) -> AdmissionRule {
+) -> (AdmissionRule, Costs) {
     let kinds = kinds::of(&wire.matches.resources, &pack.kinds);
     if wire.pod_templates && !kinds.only_pods {
         let message = "`podTemplates` is for rules that match pods and nothing else";
@@ -55,7 +69,9 @@ fn lower_rule(
     context.params = pack.parameters.clone();
     context.pack = (pack.source.name.clone(), pack.source.version.clone()).into();
     context.pod = kinds.pod;
-    let mut cel = Expressions { context, interner, out };
+    let known = Known { bounds: kinds.bounds, params: Arc::clone(&context.params) };
+    let costs = Costs { known, ..Costs::default() };
+    let mut cel = Expressions { context, interner, out, costs };
     let mut variables = Vec::with_capacity(wire.variables.len());
     for (index, variable) in wire.variables.iter().enumerate() {
         let at = at.member("variables").index(index).member("expression");
@@ -70,7 +86,7 @@ fn lower_rule(
         Some((annotation.key.clone(), cel.annotation(&annotation.value_expression, &at)?))
     });
     let audit_annotations = audit_annotations.collect();
-    AdmissionRule {
+    let rule = AdmissionRule {
         name: wire.name.clone(),
         origin: origin(at),
         matches: matches(&wire.matches, &pack.kinds, at, &mut cel),
@@ -86,14 +102,15 @@ fn lower_rule(
             WireAction::Audit => Action::Audit,
         },
         exceptable: wire.exceptable,
-    }
+    };
+    (rule, cel.costs)
 }
 
 fn validations(wire: &WireRule, at: &FieldPath, cel: &mut Expressions<'_, '_>) -> Vec<Validation> {
     let mut out = Vec::with_capacity(wire.validations.len());
     for (index, validation) in wire.validations.iter().enumerate() {
         let at = at.member("validations").index(index);
-        let expression = cel.condition(&validation.expression, &at.member("expression"));
+        let expression = cel.demand(&validation.expression, &at.member("expression"));
         let message_expression = validation
             .message_expression
             .as_ref()

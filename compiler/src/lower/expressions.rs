@@ -2,7 +2,9 @@
 
 use bailiwick_policy::ir::Cel;
 
-use super::{Findings, costs};
+use super::Findings;
+use super::costs::Costs;
+use crate::cel::cost::Estimator;
 use crate::cel::{self, CelError, CelErrorKind, Context, Interner, Type};
 use crate::check::{
     bw0301_cel_syntax, bw0302_cel_limit, bw0303_cel_reference, bw0304_cel_type, bw0305_cel_regex,
@@ -13,6 +15,8 @@ pub(super) struct Expressions<'a, 'b> {
     pub(super) context: Context,
     pub(super) interner: &'a mut Interner,
     pub(super) out: &'a mut Findings<'b>,
+    /// What the API server evaluates of it.
+    pub(super) costs: Costs,
 }
 
 impl Expressions<'_, '_> {
@@ -27,21 +31,36 @@ impl Expressions<'_, '_> {
     /// The message of a validation.
     pub(super) fn message(&mut self, source: &str, at: &FieldPath) -> Option<Cel> {
         let context = self.context.for_message().expecting(Type::String);
-        match cel::compile(source, &context, self.interner) {
-            Ok((cel, _)) => Some(cel),
+        match cel::compile_and_cost(source, &context, self.interner) {
+            Ok((cel, estimator)) => {
+                self.costs.spend(source, estimator);
+                Some(cel)
+            }
             Err(errors) => self.report(errors, at),
         }
     }
 
-    /// As `compile`, for an expression that the API server evaluates too: also notes where it would cost too
-    /// much.
+    /// What a validation demands. As for a match condition, a note says where it would cost the API server too much.
+    pub(super) fn demand(&mut self, source: &str, at: &FieldPath) -> Option<Cel> {
+        let (cel, estimator) = self.costed(source, at)?;
+        self.costs.spend(source, estimator);
+        Some(cel)
+    }
+
+    /// A match condition.
     pub(super) fn condition(&mut self, source: &str, at: &FieldPath) -> Option<Cel> {
+        let (cel, estimator) = self.costed(source, at)?;
+        self.costs.ask(source, estimator);
+        Some(cel)
+    }
+
+    fn costed(&mut self, source: &str, at: &FieldPath) -> Option<(Cel, Estimator)> {
         match cel::compile_and_cost(source, &self.context.expecting(Type::Bool), self.interner) {
             Ok((cel, estimator)) => {
-                if let Some(note) = costs::note(source, &estimator, at) {
+                if let Some(note) = self.costs.note(source, &estimator, at) {
                     self.out.push(note);
                 }
-                Some(cel)
+                Some((cel, estimator))
             }
             Err(errors) => self.report(errors, at),
         }
@@ -49,8 +68,13 @@ impl Expressions<'_, '_> {
 
     /// A `variables` entry: returns its index and declares it for later expressions, as `dyn` if it is wrong.
     pub(super) fn variable(&mut self, name: &str, source: &str, at: &FieldPath) -> Option<u32> {
-        match cel::compile_variable(name, source, &mut self.context, self.interner) {
-            Ok(index) => Some(index),
+        match cel::compile_and_cost(source, &self.context.expecting(Type::Dyn), self.interner) {
+            Ok((cel, estimator)) => {
+                let index = self.interner.share(cel);
+                self.context.declare(name, estimator.of(), index);
+                self.costs.spend(source, estimator);
+                Some(index)
+            }
             Err(errors) => {
                 // Declared all the same, so that its uses are not reported too.
                 self.context.declare(name, Type::Dyn, u32::MAX);
@@ -79,9 +103,13 @@ impl Expressions<'_, '_> {
 
     /// The value of an audit annotation: a string or null.
     pub(super) fn annotation(&mut self, source: &str, at: &FieldPath) -> Option<Cel> {
-        match cel::compile(source, &self.context.expecting(Type::Dyn), self.interner) {
-            Ok((cel, Type::String | Type::Null | Type::Dyn)) => Some(cel),
-            Ok((_, other)) => {
+        match cel::compile_and_cost(source, &self.context.expecting(Type::Dyn), self.interner) {
+            Ok((cel, estimator)) if matches!(estimator.of(), Type::String | Type::Null | Type::Dyn) => {
+                self.costs.spend(source, estimator);
+                Some(cel)
+            }
+            Ok((_, estimator)) => {
+                let other = estimator.of();
                 let message = format!("an audit annotation is a string or null, but this is {other}");
                 self.out.push(Diagnostic::new(bw0304_cel_type::CODE, at.clone(), message));
                 None

@@ -26,6 +26,7 @@ use bailiwick_policy::policy::tools::{
 
 use bailiwick_policy::tool::{LONGEST_WINDOW_MS, RESERVED_PREFIX};
 
+use super::costs::Costs;
 use super::expressions::Expressions;
 use super::{Findings, Pack, base, origin};
 use crate::cel::{Context, Interner, Type};
@@ -221,7 +222,7 @@ fn lower_rule(
     let tools = wire.tools.iter().enumerate();
     let tools = tools.filter_map(|(index, text)| pattern(text, &at.member("tools").index(index), out));
     let tools = tools.collect();
-    let mut cel = Expressions { context, interner, out };
+    let mut cel = Expressions { context, interner, out, costs: Costs::default() };
     // A rule with an invalid condition must not become one without a condition.
     let when = match &wire.when {
         None => None,

@@ -415,7 +415,7 @@ fn the_laws_hold_for_ten_thousand_pairs_of_packs() {
         let calls = if pairs.len().is_multiple_of(MORE_OF) { MORE_CALLS } else { CALLS };
         assert_decisions(&loaded(ab), [a, b], calls, &|tool| defined.contains(tool), &mut runner, &mut tally);
     }
-    eprintln!("{} pairs: {:?}", pairs.len(), tally.0);
+    println!("number: laws of composition over {} pairs of packs: {:?}", pairs.len(), tally.0);
     assert_eq!(pairs.len(), PAIRS);
     assert_met(&tally);
 }

@@ -437,6 +437,11 @@ impl Term {
         text + self.texts.last().map_or("", String::as_str)
     }
 
+    /// Its text without its operands.
+    pub(crate) fn form(&self) -> String {
+        self.texts.join("…")
+    }
+
     /// The smallest expression found for which the property still holds: operands replace the expressions
     /// around them, and plain values replace anything.
     pub(crate) fn smallest(mut self, holds: &dyn Fn(&str) -> bool) -> Self {

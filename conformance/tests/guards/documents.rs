@@ -164,6 +164,25 @@ pub(crate) fn made(target: &str) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// A test that prints a number is one that `make numbers` runs, and CONTRIBUTING.md says so.
+#[test]
+fn each_number_is_printed_by_make_numbers() {
+    let said = made("numbers");
+    let printing = |path: &String| path.ends_with(".rs") && read(path).contains("!(\"number: ");
+    let files: Vec<String> = source_files().into_iter().filter(printing).collect();
+    let ran: Vec<String> = tests().into_iter().filter(|name| said.contains(name.as_str())).collect();
+    for path in &files {
+        let own = tests_of(&read(path));
+        let prefixed = path.ends_with("facts_corpus.rs") && said.contains("--test facts_corpus no_ ");
+        assert!(
+            prefixed || own.iter().any(|name| ran.contains(name)),
+            "`make numbers` runs nothing of {path}: {said}"
+        );
+    }
+    assert!(files.len() >= 5, "{files:?}");
+    assert!(read("CONTRIBUTING.md").contains("`make numbers`"), "CONTRIBUTING.md does not name it");
+}
+
 /// `make test-cluster` runs these first, and CI all of them, through `make test`; only what is in `node` needs
 /// a node.
 #[test]

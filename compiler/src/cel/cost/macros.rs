@@ -4,7 +4,7 @@ use super::super::ast::{Ast, Name, Node};
 use super::super::macros::{Shape, shape};
 use super::super::types::Type;
 use super::range::{LIST, MAP, ONE, Range};
-use super::walk::{Costed, Entries, Variable, Walk, both};
+use super::walk::{Costed, Entries, Heavy, Variable, Walk, both};
 use bailiwick_policy::ir::MacroKind;
 
 /// A loop over a range, by the parts that cost.
@@ -66,7 +66,15 @@ impl Walk<'_> {
         let count = range.size();
         let cost =
             range.cost.add(made.begin).add(made.result).add(count.times(made.step.add(made.condition)));
-        self.loops.push((ast.span, self.depth, cost.max));
+        self.heavy.push(Heavy {
+            span: ast.span,
+            is_loop: true,
+            depth: self.depth,
+            cost: cost.max,
+            over: target.span,
+            place: range.place.clone(),
+            of: range.of.clone(),
+        });
         let size = if made.is_collected { count } else { ONE };
         Some(self.made(ast, cost, Some(size), made.entries))
     }

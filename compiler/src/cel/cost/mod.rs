@@ -20,11 +20,15 @@ use super::ast::Ast;
 use super::check::Types;
 use super::types::Type;
 pub use range::Range;
-use walk::Walk;
+use walk::{Heavy, Walk};
 
 /// Cost limit for one evaluation of an expression of a ValidatingAdmissionPolicy: `PerCallLimit` in
 /// `pkg/apis/cel` of the API server.
 pub const MAX_OF_ONE: u64 = 1_000_000;
+/// The same for all expressions of a policy together: `RuntimeCELCostBudget`.
+pub const MAX_OF_POLICY: u64 = 10_000_000;
+/// The same for all its match conditions: `RuntimeCELCostBudgetMatchConditions`.
+pub const MAX_OF_CONDITIONS: u64 = 2_500_000;
 
 /// The sizes of values that are not known.
 pub trait Sizes {
@@ -45,8 +49,14 @@ pub struct Estimator {
 pub struct Dominant {
     /// A macro or a call: bytes of the text.
     pub bytes: std::ops::Range<usize>,
-    /// The depth of nested loops there, itself included.
+    /// The depth of nested loops there, itself included; zero for a call.
     pub loops: usize,
+    /// The list, map or text by whose size it costs: the range of a loop, the longest operand of a call.
+    pub over: std::ops::Range<usize>,
+    /// Where in the environment that is.
+    pub place: Option<Vec<String>>,
+    /// Its type.
+    pub of: Type,
 }
 
 impl Estimator {
@@ -60,14 +70,27 @@ impl Estimator {
         Walk::new(&self.types, sizes).node(&self.ast).cost
     }
 
-    /// The most expensive loop, if there is one.
+    /// The type of the whole.
+    #[must_use]
+    pub fn of(&self) -> Type {
+        self.types.of(&self.ast)
+    }
+
+    /// The most expensive loop or call outside any loop, if there is one.
     #[must_use]
     pub fn dominant(&self, sizes: &dyn Sizes) -> Option<Dominant> {
         let mut walk = Walk::new(&self.types, sizes);
         walk.node(&self.ast);
-        let (span, ..) = *walk.loops.iter().filter(|one| one.1 == 0).max_by_key(|one| one.2)?;
-        let inside = walk.loops.iter().filter(|one| span.start <= one.0.start && one.0.end <= span.end);
-        let deepest = inside.map(|one| one.1).max().unwrap_or_default();
-        Some(Dominant { bytes: span.start..span.end, loops: deepest.saturating_add(1) })
+        let most = walk.heavy.iter().filter(|one| one.depth == 0).max_by_key(|one| one.cost)?;
+        let inside =
+            |one: &&Heavy| one.is_loop && most.span.start <= one.span.start && one.span.end <= most.span.end;
+        let depths = walk.heavy.iter().filter(inside).map(|one| one.depth.saturating_add(1));
+        Some(Dominant {
+            bytes: most.span.start..most.span.end,
+            loops: if most.is_loop { depths.max().unwrap_or_default() } else { 0 },
+            over: most.over.start..most.over.end,
+            place: most.place.clone(),
+            of: most.of.clone(),
+        })
     }
 }

@@ -8,6 +8,8 @@ pub(super) const PER_PATTERN_CHARACTER: f64 = 0.25;
 pub(super) const LIST: Range = Range::exactly(10);
 /// Cost of making a map.
 pub(super) const MAP: Range = Range::exactly(30);
+/// Cost of making a message.
+pub(super) const MESSAGE: Range = Range::exactly(40);
 /// Cost of reading a name or a field, and of most calls.
 pub(super) const ONE: Range = Range::exactly(1);
 

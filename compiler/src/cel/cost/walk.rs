@@ -8,7 +8,7 @@ use super::super::check::Types;
 use super::super::types::Type;
 use super::Sizes;
 use super::functions::{self, Called};
-use super::range::{LIST, MAP, ONE, Range};
+use super::range::{LIST, MAP, MESSAGE, ONE, Range};
 
 /// Sizes of the contents of a list or a map.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,20 +63,35 @@ pub(super) struct Variable {
     pub(super) entries: Option<Entries>,
 }
 
+/// A loop or a call, which may cost much.
+#[derive(Clone, Debug)]
+pub(super) struct Heavy {
+    pub(super) span: Span,
+    pub(super) is_loop: bool,
+    /// The number of loops around it.
+    pub(super) depth: usize,
+    /// The most that it costs; for a call without its operands.
+    pub(super) cost: u64,
+    /// What makes it cost by its size.
+    pub(super) over: Span,
+    pub(super) place: Option<Vec<String>>,
+    pub(super) of: Type,
+}
+
 /// The state of a walk.
 pub(super) struct Walk<'w> {
     types: &'w Types,
     pub(super) sizes: &'w dyn Sizes,
     pub(super) variables: Vec<Variable>,
-    /// Each loop over a range: its span, the number of loops around it, and its highest cost.
-    pub(super) loops: Vec<(Span, usize, u64)>,
+    /// Each loop over a range and each call.
+    pub(super) heavy: Vec<Heavy>,
     /// The number of loops around the current node.
     pub(super) depth: usize,
 }
 
 impl<'w> Walk<'w> {
     pub(super) fn new(types: &'w Types, sizes: &'w dyn Sizes) -> Self {
-        Self { types, sizes, variables: Vec::new(), loops: Vec::new(), depth: 0 }
+        Self { types, sizes, variables: Vec::new(), heavy: Vec::new(), depth: 0 }
     }
 
     pub(super) fn of(&self, ast: &Ast) -> Type {
@@ -116,7 +131,7 @@ impl<'w> Walk<'w> {
             Node::Cond(condition, then, otherwise) => self.cond(ast, condition, then, otherwise),
             Node::List(items) => self.list(ast, items),
             Node::Map(entries) => self.map(ast, entries),
-            Node::Message(_) => self.costed(ast, Range::ZERO, None),
+            Node::Message(_, fields) => self.message(ast, fields),
             Node::Operator(func, parts) => self.operator(ast, *func, parts),
             Node::Call(target, name, arguments) => self.call(ast, target.as_deref(), name, arguments),
         }
@@ -189,9 +204,15 @@ impl<'w> Walk<'w> {
         costed
     }
 
+    fn message(&mut self, ast: &Ast, fields: &[(String, Ast, bool)]) -> Costed {
+        let cost = fields.iter().fold(MESSAGE, |sum, (_, value, _)| sum.add(self.node(value).cost));
+        self.costed(ast, cost, None)
+    }
+
     fn operator(&mut self, ast: &Ast, func: Func, parts: &[Ast]) -> Costed {
         let arguments: Vec<Costed> = parts.iter().map(|part| self.node(part)).collect();
         let called = functions::operator(func, &arguments);
+        self.weigh(ast, called, parts.iter().zip(&arguments));
         let mut costed = self.finished(ast, called, None, &arguments);
         if let (Func::Add, [one, other]) = (func, arguments.as_slice()) {
             costed.entries = both(one.entries, other.entries);
@@ -221,7 +242,28 @@ impl<'w> Walk<'w> {
             _ => None,
         });
         let called = functions::call(&function, receiver.as_ref(), &given, limit, self);
+        let operands = target.zip(receiver.as_ref()).into_iter().chain(arguments.iter().zip(&given));
+        self.weigh(ast, called, operands);
         self.finished(ast, called, receiver.as_ref(), &given)
+    }
+
+    /// Notes a call with its longest operand.
+    fn weigh<'c>(
+        &mut self,
+        ast: &Ast,
+        called: Called,
+        operands: impl Iterator<Item = (&'c Ast, &'c Costed)>,
+    ) {
+        let Some((longest, costed)) = operands.max_by_key(|(_, costed)| costed.size().max) else { return };
+        self.heavy.push(Heavy {
+            span: ast.span,
+            is_loop: false,
+            depth: self.depth,
+            cost: called.cost.max,
+            over: longest.span,
+            place: costed.place.clone(),
+            of: costed.of.clone(),
+        });
     }
 
     fn finished(&self, ast: &Ast, called: Called, target: Option<&Costed>, arguments: &[Costed]) -> Costed {

@@ -3,10 +3,12 @@
 //! Covers built-in resources, and custom ones whose definition was given; a rule over several kinds or a
 //! wildcard gets `dyn`.
 
+use std::sync::Arc;
+
 use bailiwick_crds::admission::ResourceRule;
 
 use crate::cel::{PodAccess, Type};
-use crate::custom_kinds::CustomKinds;
+use crate::custom_kinds::{Bounds, CustomKinds};
 
 /// What is known about the objects of a rule.
 pub(crate) struct Kinds {
@@ -16,6 +18,8 @@ pub(crate) struct Kinds {
     pub(crate) pod: PodAccess,
     /// Whether only pods are matched.
     pub(crate) only_pods: bool,
+    /// The sizes that the schema of a custom resource allows; `None` for every other kind.
+    pub(crate) bounds: Option<Arc<Bounds>>,
 }
 
 /// Group, version, plural and kind of the resources that rules most often match.
@@ -81,6 +85,11 @@ impl<'a> Known<'a> {
             }
         }
     }
+
+    fn bounds(self, custom: &CustomKinds) -> Option<Arc<Bounds>> {
+        let Self::Custom(group, version, plural) = self else { return None };
+        custom.get(group, version, plural).map(|known| Arc::clone(&known.bounds))
+    }
 }
 
 pub(crate) fn of(rules: &[ResourceRule], custom: &CustomKinds) -> Kinds {
@@ -104,6 +113,7 @@ pub(crate) fn of(rules: &[ResourceRule], custom: &CustomKinds) -> Kinds {
         object: only.map_or(Type::Dyn, |known| known.object(custom)),
         pod: if only_pods { PodAccess::Available } else { PodAccess::Absent },
         only_pods,
+        bounds: only.and_then(|known| known.bounds(custom)),
     }
 }
 
