@@ -45,7 +45,7 @@ pub struct Estimator {
 }
 
 /// The part that dominates a cost.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Dominant {
     /// A macro or a call: bytes of the text.
     pub bytes: std::ops::Range<usize>,
