@@ -70,8 +70,7 @@ fn lower_rule(
     context.pack = (pack.source.name.clone(), pack.source.version.clone()).into();
     context.pod = kinds.pod;
     let known = Known { bounds: kinds.bounds, params: Arc::clone(&context.params) };
-    let costs = Costs { known, ..Costs::default() };
-    let mut cel = Expressions { context, interner, out, costs };
+    let mut cel = Expressions { context, interner, out, costs: Costs::of(known) };
     let mut variables = Vec::with_capacity(wire.variables.len());
     for (index, variable) in wire.variables.iter().enumerate() {
         let at = at.member("variables").index(index).member("expression");

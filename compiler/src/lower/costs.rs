@@ -33,7 +33,7 @@ pub(super) struct Known {
 /// The expressions of a rule.
 #[derive(Debug, Default)]
 pub(super) struct Costs {
-    pub(super) known: Known,
+    known: Known,
     /// Those that match conditions are, with their texts.
     conditions: Vec<(String, Estimator)>,
     /// All others.
@@ -104,6 +104,11 @@ fn size(value: &Const, path: &[String]) -> Option<u64> {
 }
 
 impl Costs {
+    /// Nothing yet, of a rule of which this is known.
+    pub(super) fn of(known: Known) -> Self {
+        Self { known, ..Self::default() }
+    }
+
     /// Adds an expression of the rule.
     pub(super) fn spend(&mut self, source: &str, estimator: Estimator) {
         self.spent.push((source.to_owned(), estimator));
@@ -290,7 +295,7 @@ mod tests {
             .unwrap();
         let kind = kinds.get("example.org", "v1", "widgets").unwrap();
         let known = Known { bounds: Some(Arc::clone(&kind.bounds)), params: Arc::default() };
-        (Context::admission(kind.of.clone()), Costs { known, ..Costs::default() })
+        (Context::admission(kind.of.clone()), Costs::of(known))
     }
 
     fn estimator(source: &str, context: &Context) -> Estimator {
