@@ -69,7 +69,8 @@ fn configurations_of_which_one_kind_was_never_written_are_not_whole() {
 fn configurations(zones: &[&str]) -> BTreeMap<Key, Wanted> {
     let hook = |zone: &&str| {
         json!({
-            "name": format!("{zone}.bailiwick.dev"), "clientConfig": { "caBundle": "b2xk" }, "failurePolicy": "Fail",
+            "name": format!("{zone}.bailiwick.dev"), "clientConfig": { "caBundle": "b2xk" },
+            "failurePolicy": "Fail", "matchPolicy": "Equivalent",
             "namespaceSelector": { "matchLabels": { "zone": zone } },
             "rules": [{ "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"] }],
         })
