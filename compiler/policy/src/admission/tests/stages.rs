@@ -124,11 +124,8 @@ fn while_a_policy_takes_the_place_of_another_pods_may_have_the_name_of_either_an
             assert_eq!(decision.allowed, allowed, "{name}: {:?}", decision.findings);
         }
         // What has a name keeps it.
-        let other = replaced(
-            stored.clone(),
-            &["metadata", "labels", CELL_LABEL],
-            text(if stamped { &own } else { &before }),
-        );
+        let other = text(if stamped { &own } else { &before });
+        let other = replaced(stored.clone(), &["metadata", "labels", CELL_LABEL], other);
         assert!(!reviewer.review(&update(stored, other), Phase::Validate).allowed);
     }
 }
