@@ -8,7 +8,6 @@ use bailiwick_policy::ir::{Const, Expr};
 use super::ast::{Ast, Span};
 use super::check::{Checker, Typed};
 use super::error::{CelError, CelErrorKind};
-use super::types::Type;
 
 /// The package of all wrappers.
 const PACKAGE: &str = "google.protobuf.";
@@ -79,7 +78,7 @@ fn shortened(constant: Const) -> Option<Const> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::super::types::Type;
     use crate::cel::{Context, Interner, compile};
 
     fn outcome(source: &str) -> String {
