@@ -216,16 +216,19 @@ fn bound(
             _ => derived.naming.get(name).map(|one| json!(one.naming)),
         };
         more.extend(naming.map(|naming| ("naming".to_owned(), naming)));
-        let cells = derived.cells.cells.values().filter(|cell| cell.bindings.contains(name));
-        let cells: Vec<Value> = cells
-            .filter_map(|cell| {
-                let effective = cell.effective.as_ref()?;
-                Some(json!({ "name": cell.name, "digest": effective.digest }))
-            })
-            .collect();
-        more.insert("cells".to_owned(), Value::Array(cells));
+        more.insert("cells".to_owned(), cells_of(derived, name));
     }
     (vec![compiled, enforced, ready], more)
+}
+
+/// The cells that a binding has a part in.
+fn cells_of(derived: &Derived, name: &str) -> Value {
+    let cells = derived.cells.cells.values().filter(|cell| cell.bindings.contains(name));
+    let shown = cells.filter_map(|cell| {
+        let effective = cell.effective.as_ref()?;
+        Some(json!({ "name": cell.name, "digest": effective.digest }))
+    });
+    shown.collect()
 }
 
 /// Whether the API server calls the webhook for it, with enough replicas that decide by it.

@@ -18,6 +18,9 @@ use crate::diagnostic::{Diagnostic, FieldPath};
 /// Largest list size worth a note. Objects with longer lists are rejected by the API server for their size,
 /// or are not real pods.
 const MAX_ELEMENTS: u64 = 1_000;
+/// The same for all expressions of a policy at once. Lists within lists of more elements make an object of more bytes than
+/// the API server stores (1.5 MB), and a list of as many containers is no real pod's.
+const MAX_ELEMENTS_TOGETHER: u64 = 500;
 /// Assumed characters of a string in the object; names and images are shorter.
 const CHARACTERS: u64 = 64;
 
@@ -157,7 +160,7 @@ pub(super) fn together(rules: &[Costs], at: &FieldPath) -> Vec<Diagnostic> {
     ];
     let over = budgets.into_iter().filter_map(|(all, budget, what, whose)| {
         let sum = |elements| all.iter().fold(0_u64, |sum, one| sum.saturating_add(cost(*one, elements)));
-        let least = least(MAX_ELEMENTS, |elements| sum(elements) > budget)?;
+        let least = least(MAX_ELEMENTS_TOGETHER, |elements| sum(elements) > budget)?;
         if noted.is_some_and(|noted| noted <= least) {
             return None;
         }

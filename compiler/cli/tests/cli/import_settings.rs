@@ -94,10 +94,10 @@ fn settings_of_claude_code_are_rules_over_the_tools_of_a_pack() {
         // In a sandbox the home is the workspace.
         (file("workspace.read", ".ssh/id_ed25519"), "Deny"),
         (file("workspace.read", "docs/.ssh"), "Allow"),
-        // A name may contain the end of a line.
+        // A name may contain the end of a line; as a path it is opaque, and the pack it is met with grants none.
         (file("workspace.read", "secrets/a\nb"), "Deny"),
         (bash("npm run test 'secrets/a\nb'"), "Deny"),
-        (file("workspace.write", "src/a\nb.rs"), "Allow"),
+        (file("workspace.write", "src/a\nb.rs"), "Deny"),
         (bash("npm run test secrets/key"), "Deny"),
         (bash("npm run test --config=./secrets/key"), "Deny"),
         (bash("npm run test < secrets/key"), "Deny"),

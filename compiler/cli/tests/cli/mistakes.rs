@@ -84,7 +84,7 @@ fn packs_are_explained_with_values_for_their_parameters() {
     stage.write(
         "p/pack.yaml",
         "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {name: p-1.0.0}\nspec:\n  pack: p\n  version: 1.0.0\n  \
-         parameters: [{name: folder, type: string}]\n  tools:\n    rules:\n    \
+         parameters: [{name: folder, type: string, bindable: true}]\n  tools:\n    rules:\n    \
          - {name: read, tools: [workspace.read], when: \"call.args.path.startsWith(params.folder)\", allow: {}}\n",
     );
     let call = "{tool: workspace.read, args: {path: notes/a}}";

@@ -132,7 +132,8 @@ fn a_failure_at_any_step_runs_nothing_and_leaves_nothing() {
             assert!(fault.to_string().contains(step.name()), "{fault}");
         }
         assert!(!witness.mark(), "the target ran although `{step}` failed");
-        assert_eq!(descendants_in_the_end(own, &before), before, "processes are left after `{step}`");
+        let after = descendants_in_the_end(own, &before);
+        assert!(after.is_subset(&before), "processes are left after `{step}`: {after:?}");
         assert_eq!(witness.groups(), 0, "groups are left after `{step}`");
         assert_eq!(descriptors(), open, "descriptors are left after `{step}`");
         tried += 1;
