@@ -98,7 +98,8 @@ fn variable(name: &str, expression: String) -> Variable {
 }
 
 /// Which bindings select the pod, and which selected it before. Each has a variable of its own, since the API
-/// server limits the length of one expression, and selectors may be long.
+/// server limits the length of one expression, and selectors may be long. Of the longest ones twenty fit into
+/// what etcd stores as one object; beyond that, all bindings of the namespaces say `CannotApply`.
 fn selects(pods: &[LabelSelector]) -> Vec<Variable> {
     let own = pods.iter().enumerate().flat_map(|(at, pods)| {
         let of = |object| selector::cel(pods, &labels_of(object));
