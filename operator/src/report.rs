@@ -223,7 +223,7 @@ fn bound(
 
 /// The cells that a binding has a part in.
 fn cells_of(derived: &Derived, name: &str) -> Value {
-    let cells = derived.cells.cells.values().filter(|cell| cell.bindings.contains(name));
+    let cells = derived.cells.cells.values().filter(|cell| cell.bindings.iter().any(|one| one == name));
     let shown = cells.filter_map(|cell| {
         let effective = cell.effective.as_ref()?;
         Some(json!({ "name": cell.name, "digest": effective.digest }))
