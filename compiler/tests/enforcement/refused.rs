@@ -134,12 +134,11 @@ fn exactly_these_fields_and_words_are_refused() {
         spec.network.egress[].to.hosts BW0505
         spec.network.proxy BW0506
         spec.pools[].backend: Pod BW0525
-        spec.sandboxes[].filesystem.workspace.durable BW0522
+        spec.sandboxes[].filesystem.workspace.durable: true BW0522
         spec.sandboxes[].filesystem.workspace.lifetime: Call BW0522
-        spec.sandboxes[].network BW0521
-        spec.sandboxes[].network.egress BW0521
-        spec.sandboxes[].runtime.lifetime BW0510
-        spec.sandboxes[].runtime.preload BW0509
+        spec.sandboxes[].network.egress: any name BW0521
+        spec.sandboxes[].runtime.lifetime: Session BW0510
+        spec.sandboxes[].runtime.preload: any name BW0509
         spec.tools.definitions[].run.http BW0516
         spec.tools.definitions[].run.http.body BW0516
         spec.tools.definitions[].run.http.body.arg BW0516

