@@ -230,7 +230,9 @@ impl Known {
             (Some("params"), Some([name, ..]), _) => {
                 format!("{costs} give the parameter `{name}` a smaller `maxItems`")
             }
-            (Some("object" | "oldObject"), Some(path @ [_, ..]), Some(fits)) if self.bounds.is_some() => {
+            (Some("object" | "oldObject"), Some(path @ [first, ..]), Some(fits))
+                if self.bounds.is_some() && first != "metadata" =>
+            {
                 let bound = match dominant.of {
                     Type::String | Type::Bytes => "maxLength",
                     Type::Map(..) => "maxProperties",

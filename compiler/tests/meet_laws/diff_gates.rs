@@ -10,6 +10,7 @@ use bailiwick_compiler::source::PackSources;
 use bailiwick_compiler::{Bindings, compile};
 use bailiwick_policy::cel::Watching;
 use bailiwick_policy::policy::Policy;
+use bailiwick_policy::policy::tools::Program;
 use serde_json::json;
 
 use Direction::{Changed, Narrowed, Widened};
@@ -532,6 +533,17 @@ fn rules_over_enumerations_alone_are_compared_exactly() {
     for when in ["call.args.note == 'x'", "subject.agent == 'x'", "session.calls < 3"] {
         assert!(bounds(&dev, &rule(when)).1 > 0, "{when}");
     }
+    // What no rule reads decides where a word goes, and a number has two spellings.
+    let mut swapped = dev.clone();
+    let Program::Argv(words) = &mut swapped.tools[0].definitions[0].run.program else { panic!("a command") };
+    words.swap(2, 3);
+    assert!(bounds(&dev, &swapped).1 > 0);
+    let numbered = |policy: &Policy| {
+        let mut policy = policy.clone();
+        policy.tools[0].definitions[0].input["properties"]["stage"] = json!({"enum": [1, 2]});
+        policy
+    };
+    assert!(bounds(&numbered(&dev), &numbered(&most)).1 > 0);
     let throttled = "    state: {counters: [{name: all, window: 60s}]}\n";
     let throttled = deploys(&format!(
         "    - {{name: few, tools: [deploy.run], when: \"call.args.stage == 'dev'\", allow: {{}}}}\n    - {{name: rate, tools: [deploy.run], throttle: {{counter: all, max: 2}}}}\n{throttled}"

@@ -91,7 +91,7 @@ fn packs_are_explained_with_values_for_their_parameters() {
     says(&stage, &["explain", "--call", call, "p"], 3, "BW0206");
     says(&stage, &["explain", "--call", call, "--set", "folder=notes/", "p"], 0, "allowed");
     says(&stage, &["explain", "--call", call, "--set", "folder=mail/", "p"], 4, "denied");
-    says(&stage, &["explain", "--effective", "--set", "folder=notes/", "p"], 0, "p@1.0.0/read");
+    says(&stage, &["explain", "--effective", "--set", "folder=notes/", "p"], 0, "tools/p/rules/read");
     says(&stage, &["explain", "--effective", "--set", "q.folder=notes/", "p"], 1, "no pack `q` is here");
 }
 

@@ -189,10 +189,10 @@ impl<'a> Look<'a, '_> {
         let (rule, ready) = (self.layer.rules.get(at)?, self.loaded.rules.get(at)?);
         // A rule in shadow neither hides nor shows anything.
         rule.is_enforced().then_some(())?;
-        Some((rule, ready.when.as_ref().map_or(Truth::True, |when| self.truth(when, scope))))
+        Some((rule, ready.when.as_ref().map_or(Truth::True, |when| self.truth(rule, when, scope))))
     }
 
-    fn truth(&mut self, when: &'a Prepared, scope: &mut Scope<'a>) -> Truth {
+    fn truth(&mut self, rule: &ToolRule, when: &'a Prepared, scope: &mut Scope<'a>) -> Truth {
         let granted = (*self.fuel).min(Fuel::DEFAULT);
         scope.set_fuel(Fuel::new(granted));
         let value = eval(when, scope);
@@ -201,6 +201,12 @@ impl<'a> Look<'a, '_> {
             return Truth::Exhausted;
         }
         match value {
+            // Such a grant grants nothing, whatever the arguments are.
+            Ok(Value::Bool(true))
+                if kind(&rule.effect).is_grant() && scope.absorbed().is_some() && !scope.read_opaque() =>
+            {
+                Truth::Error
+            }
             Ok(Value::Bool(true)) => Truth::True,
             Ok(Value::Bool(false)) => Truth::False,
             Ok(Value::Opaque) | Err(EvalError::Opaque) => Truth::Unknown,

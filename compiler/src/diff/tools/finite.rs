@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use bailiwick_policy::arguments::{ArgumentsSchema, matches as fits};
 use bailiwick_policy::ir::{Expr, Root};
 use bailiwick_policy::json::Json;
-use bailiwick_policy::policy::tools::{Phase, RuleEffect, ToolRule};
+use bailiwick_policy::policy::tools::{Phase, RuleEffect, Tool, ToolRule};
 use serde_json::Value;
 
 use super::{Side, arguments};
@@ -15,6 +15,15 @@ use super::{Side, arguments};
 /// depends on something else.
 pub(super) fn calls(schemas: &[Value], sides: [&Side<'_>; 2], most: usize) -> Option<Vec<Value>> {
     let [schema] = schemas else { return None };
+    // Each definition has arguments that it accepts and puts where its program finds them, whether or not a rule reads them.
+    let mut definitions = sides.iter().flat_map(|side| &side.definitions);
+    if let Some(first) = definitions.next() {
+        let is_same =
+            |one: &&Tool| (&one.input, &one.run, &one.derive) == (&first.input, &first.run, &first.derive);
+        if first.input != *schema || !definitions.all(is_same) {
+            return None;
+        }
+    }
     let mut read = BTreeSet::new();
     let mut rules = sides.into_iter().flat_map(|side| &side.rules);
     if !rules.all(|(_, rule)| is_plain(rule) && reads(rule, &mut read)) {
@@ -83,9 +92,23 @@ fn values(schema: &Value, name: &str) -> Option<Vec<Option<Value>>> {
         (None, None, Some(Value::String(kind))) if kind == "boolean" => vec![false.into(), true.into()],
         _ => return None,
     };
+    // A number has two spellings, `1` and `1.0`, of two types, unless the schema takes whole ones alone.
+    let whole = property.get("type").is_some_and(|kind| kind == "integer");
+    if values.iter().any(|value| holds_number(value) && !(whole && value.is_number())) {
+        return None;
+    }
     let mut required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
     let optional = !required.any(|one| one == name);
     Some(optional.then_some(None).into_iter().chain(values.into_iter().map(Some)).collect())
+}
+
+fn holds_number(value: &Value) -> bool {
+    match value {
+        Value::Number(_) => true,
+        Value::Array(items) => items.iter().any(holds_number),
+        Value::Object(members) => members.values().any(holds_number),
+        Value::Null | Value::Bool(_) | Value::String(_) => false,
+    }
 }
 
 fn set(call: &Value, name: &str, value: Option<&Value>) -> Value {

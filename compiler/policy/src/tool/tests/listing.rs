@@ -59,6 +59,8 @@ fn a_tool_is_hidden_when_a_deny_is_certain_or_no_grant_is_possible() {
     assert_eq!(granted(ls()), None);
     assert_eq!(granted(agent_is("other")), Some(DenyReason::NoRule));
     assert_eq!(granted(fails()), Some(DenyReason::NoRule));
+    let ignoring = Expr::Or(vec![fails(), boolean(true)]);
+    assert_eq!(granted(ignoring), Some(DenyReason::NoRule), "a grant that ignores an error grants nothing");
     // The values of `&&` and `||` that do not depend on the arguments.
     assert_eq!(restricted(Expr::Or(vec![ls(), agent_is("coder")])), Some(DenyReason::Rule));
     assert_eq!(restricted(Expr::And(vec![ls(), agent_is("coder")])), None);
