@@ -49,7 +49,8 @@ class Program:
         self.name = f"{self.package} {self.target} ({message['target']['kind'][0]})"
         self.path = message["executable"]
         self.seconds = self.processor = 0.0
-        self.failed = False
+        # Until it has ended well.
+        self.failed = True
 
     def for_ordinary_users(self):
         names = FOR_ORDINARY_USERS.get(self.package, set())
