@@ -21,6 +21,7 @@ mod tests {
                 assert_eq!(same_text(left, right), left == right, "{left} {right}");
             }
         }
-        assert!(same_text(&String::new(), &Box::<str>::default()));
+        let empty = String::new();
+        assert!(same_text(&empty, &Box::<str>::default()));
     }
 }

@@ -26,7 +26,6 @@ impl OwedResult {
     }
 
     /// The right to run the call.
-    #[must_use]
     pub const fn cleared(&self) -> &Recorded<Permit<PlannedCall>> {
         &self.cleared
     }

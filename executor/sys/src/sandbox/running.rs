@@ -224,7 +224,7 @@ impl Remains {
     /// Kills everything at once: every process then ends on its own, and none waits for its turn in the end
     /// of the holder, which would do the same.
     fn kill_all(&self) {
-        if !self.group.as_ref().is_some_and(|group| group.kill().is_ok()) {
+        if self.group.as_ref().is_none_or(|group| group.kill().is_err()) {
             self.kill();
         }
     }
