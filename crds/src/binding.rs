@@ -190,19 +190,17 @@ pub struct PolicyBindingStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "opaque")]
     pub if_lost: Option<serde_json::Value>,
-    /// What the cells of its pods are named by, which follows what is in force in steps.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "opaque")]
-    pub naming: Option<serde_json::Value>,
     /// The cells that this binding takes part in, each with the digest of its bundle.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub cells: Vec<CellStatus>,
 }
 
-/// An object that only the operator writes and reads.
+/// An object that only the operator writes and reads, as a whole: what others add to it goes with its next write.
 fn opaque(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
+    json_schema!({
+        "type": "object", "x-kubernetes-map-type": "atomic", "x-kubernetes-preserve-unknown-fields": true,
+    })
 }
 
 /// What a binding adds to its pack.

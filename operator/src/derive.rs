@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bailiwick_compiler::cluster::{
-    Answers, Asked, Binding, Cells, InForce, Naming, Problem, Verdict, cells, exception,
+    Answers, Asked, Binding, Cells, InForce, Problem, Verdict, cells, exception,
 };
 use bailiwick_compiler::emit::{ClusterOptions, EmitError, IfLost, Left, Objects, objects, webhooks};
 use bailiwick_crds::binding::Chosen;
@@ -14,7 +14,6 @@ use bailiwick_crds::sandbox_pool::SandboxPoolSpec;
 use bailiwick_policy::admission::Exception;
 use serde_json::Value;
 
-use crate::cell_usage::Place;
 use crate::certificates::UnixTime;
 use crate::object::{Key, Wanted};
 use crate::pools::{self, BoundPool, PoolError, PoolVerdict, UserNamespaces};
@@ -58,15 +57,6 @@ impl BoundPack {
     }
 }
 
-/// The next of the steps in which names of cells change.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Named {
-    /// What the status is to say.
-    pub naming: Naming,
-    /// Whether others must first have learned what exists now.
-    pub waits: bool,
-}
-
 /// Everything that should exist.
 #[derive(Clone, Debug, Default)]
 pub struct Derived {
@@ -88,10 +78,6 @@ pub struct Derived {
     pub cells: Cells,
     /// Objects that do not fit together.
     pub problems: Vec<Problem>,
-    /// What the status of each binding is to say of names.
-    pub naming: BTreeMap<String, Named>,
-    /// Cells that pods may still be named by while a policy takes the place of another.
-    pub former: BTreeSet<Place>,
     /// Why an exception does not apply, by key; `None` for those that apply.
     pub exceptions: BTreeMap<Key, Option<String>>,
     /// When the next exception expires.
@@ -155,11 +141,6 @@ impl Deriver {
             (bound.binding.clone(), BoundPack { pack, chosen, stage, digest, if_lost })
         });
         out.bound = bound.collect();
-        let names = out.bound.keys().filter_map(|name| {
-            let (naming, waits) = self.in_force.naming(name)?;
-            Some((name.clone(), Named { naming, waits }))
-        });
-        out.naming = names.collect();
         out.expected = out.bound.values().map(BoundPack::decided_by).collect();
         let mut cluster = options.cluster.clone();
         cluster.ca_bundle = Some(bundle.as_bytes().to_vec());
@@ -168,10 +149,6 @@ impl Deriver {
         cluster.left.lost = if_lost(world, &out.lost);
         out.cells = cells(&self.in_force, &world.namespaces);
         out.problems.clone_from(&out.cells.problems);
-        let former = out.cells.cells.values().filter_map(|cell| Some((cell, cell.former(&self.in_force)?)));
-        let places = former
-            .flat_map(|(cell, name)| cell.namespaces.iter().map(move |one| (one.clone(), name.clone())));
-        out.former = places.collect();
         let emitted = objects(&self.in_force, &out.cells, &cluster);
         out.emitted(emitted, webhooks(&self.in_force, &cluster), &options.namespace);
         out.held_back(&cluster.left);

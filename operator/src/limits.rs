@@ -48,11 +48,6 @@ pub const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 /// configuration waits.
 pub const PROBE_EVERY: Duration = Duration::from_secs(1);
 
-/// Wait between two steps in which the names of cells change. The API server takes up a changed admission policy
-/// within a second or two, the webhook's replicas a changed status within milliseconds, and a request that one
-/// replica has named is judged by another within its deadline of five seconds.
-pub const NAMES_SETTLE: Duration = Duration::from_secs(6);
-
 /// Most replicas that are probed in one pass: more than any installation has.
 pub const MAX_REPLICAS: usize = 64;
 

@@ -24,8 +24,6 @@ pub struct Outcome<'a> {
     pub armed: &'a BTreeSet<String>,
     /// Until when and why not, if it is disarmed.
     pub disarmed: Option<Disarmament>,
-    /// Bindings whose naming of cells does not change yet.
-    pub unsettled: &'a BTreeSet<String>,
     /// The time, RFC 3339.
     pub now: &'a str,
 }
@@ -148,10 +146,7 @@ fn members<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
 /// The part of a binding's status that says what is in force, as stored.
 fn in_force(live: &Live) -> Map<String, Value> {
     let said = |member: &str| Some((member.to_owned(), live.status.get(member)?.clone()));
-    ["version", "digest", "stage", "chosen", "ifLost", "naming", "cells"]
-        .into_iter()
-        .filter_map(said)
-        .collect()
+    ["version", "digest", "stage", "chosen", "ifLost", "cells"].into_iter().filter_map(said).collect()
 }
 
 /// The conditions of a binding: whether it compiles, whether all its objects are in place, and whether the
@@ -211,11 +206,6 @@ fn bound(
             ("chosen", json!(bound.map(|bound| &bound.chosen))),
         ]);
         more.extend(bound.and_then(|one| Some(("ifLost".to_owned(), json!(one.if_lost.as_ref()?)))));
-        let naming = match live.status.get("naming") {
-            Some(naming) if outcome.unsettled.contains(name) => Some(naming.clone()),
-            _ => derived.naming.get(name).map(|one| json!(one.naming)),
-        };
-        more.extend(naming.map(|naming| ("naming".to_owned(), naming)));
         more.insert("cells".to_owned(), cells_of(derived, name));
     }
     (vec![compiled, enforced, ready], more)

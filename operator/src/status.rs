@@ -56,13 +56,17 @@ pub fn status(live: &Live, said: &[Said], mut more: Map<String, Value>, now: &st
     Value::Object(more)
 }
 
+/// The member of a binding's status that is the operator's alone: to add to it is to change what it says.
+const WHOLE: &str = "ifLost";
+
 /// Whether the API server already has all of this.
 #[must_use]
 pub fn is_there(wanted: &Value, live: &Value) -> bool {
     match (wanted, live) {
-        (Value::Object(wanted), Value::Object(live)) => {
-            wanted.iter().all(|(key, value)| live.get(key).is_some_and(|live| is_there(value, live)))
-        }
+        (Value::Object(wanted), Value::Object(live)) => wanted.iter().all(|(key, value)| {
+            let is_same = |live| if key == WHOLE { value == live } else { is_there(value, live) };
+            live.get(key).is_some_and(is_same)
+        }),
         (Value::Array(wanted), Value::Array(live)) => {
             wanted.len() == live.len() && wanted.iter().zip(live).all(|(wanted, live)| is_there(wanted, live))
         }
@@ -119,6 +123,9 @@ mod tests {
         assert!(is_there(&json!({ "a": [{ "b": 1 }] }), &json!({ "a": [{ "b": 1, "c": 2 }], "d": 3 })));
         assert!(!is_there(&wanted, &json!({ "a": [{ "b": 1 }, { "b": 1 }], "none": [] })));
         assert!(!is_there(&wanted, &Value::Null));
+        let said = |labels: Value| json!({ "ifLost": { "namespaces": { "matchLabels": labels } } });
+        let (own, more) = (said(json!({ "a": "b" })), said(json!({ "a": "b", "c": "d" })));
+        assert!(is_there(&own, &own) && !is_there(&own, &more), "a further label takes namespaces out");
     }
 
     #[test]

@@ -56,7 +56,7 @@ pub struct World {
     pub pools: Vec<Read<SandboxPoolSpec>>,
     /// Labels of all namespaces that are not being deleted.
     pub namespaces: NamespaceLabels,
-    /// Equal for equal worlds, not counting statuses, except what bindings name cells by.
+    /// Equal for equal worlds, not counting statuses.
     pub fingerprint: String,
 }
 
@@ -97,8 +97,7 @@ impl World {
                     live.key.name,
                     live.uid,
                     live.generation,
-                    live.annotations,
-                    live.status.get("naming"),
+                    live.annotations
                 ]));
                 let live = Arc::clone(live);
                 match kind {

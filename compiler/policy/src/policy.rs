@@ -111,49 +111,15 @@ pub fn cell_name<'a>(
     packs: impl IntoIterator<Item = &'a PackSource>,
     variants: impl IntoIterator<Item = &'a String>,
 ) -> String {
-    let packs = packs.into_iter().map(|pack| format!("{}@{}", pack.name, pack.version)).collect();
-    CellPart { packs, variants: variants.into_iter().cloned().collect() }.name()
-}
-
-/// What one policy or several add to the name of a cell.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CellPart {
-    /// The packs, as `name@version`.
-    pub packs: Vec<String>,
-    /// What bindings add to them.
-    #[serde(default)]
-    pub variants: Vec<String>,
-}
-
-impl CellPart {
-    /// The part of a policy.
-    #[must_use]
-    pub fn of(policy: &Policy) -> Self {
-        let packs = policy.packs.iter().map(|pack| format!("{}@{}", pack.name, pack.version)).collect();
-        Self { packs, variants: policy.variants.clone() }
-    }
-
-    /// The name of the cell of these parts together.
-    #[must_use]
-    pub fn joined<'a>(parts: impl IntoIterator<Item = &'a Self>) -> String {
-        let mut all = Self::default();
-        for part in parts {
-            all.packs.extend_from_slice(&part.packs);
-            all.variants.extend_from_slice(&part.variants);
-        }
-        all.name()
-    }
-
-    fn name(self) -> String {
-        let lines = |mut words: Vec<String>| -> String {
-            words.sort();
-            words.dedup();
-            words.into_iter().map(|word| word + "\n").collect()
-        };
-        let text = lines(self.packs) + &lines(self.variants);
-        Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
-    }
+    let mut lines: Vec<String> =
+        packs.into_iter().map(|pack| format!("{}@{}\n", pack.name, pack.version)).collect();
+    lines.sort();
+    lines.dedup();
+    let mut added: Vec<String> = variants.into_iter().map(|variant| format!("{variant}\n")).collect();
+    added.sort();
+    added.dedup();
+    lines.append(&mut added);
+    Sha256::digest(lines.concat()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A pack that takes part, for provenance.

@@ -11,14 +11,13 @@ use bailiwick_crds::binding::{
     Chosen, PackReference, PolicyBindingSpec, PolicyBindingStatus, Rollout, Stage as WireStage,
 };
 use bailiwick_crds::selector::LabelSelector as WireSelector;
-use bailiwick_policy::admission::{self, Exception, Stage, Standing};
+use bailiwick_policy::admission::{self, Exception, Stage};
 use bailiwick_policy::bundle::{self, Bundle};
 use bailiwick_policy::policy::{LabelSelector, Policy, cell_name};
 use semver::{Version, VersionReq};
 use serde_json::json;
 
 use super::asked::{Answers, Asked};
-use super::naming::Naming;
 use super::packs::ClusterPacks;
 use crate::diagnostic::Diagnostic;
 use crate::library::Library;
@@ -185,8 +184,6 @@ struct Kept {
     answers: Answers,
     verdict: Verdict,
     policy: Option<BoundPolicy>,
-    /// As its status says.
-    naming: Option<Naming>,
 }
 
 impl InForce {
@@ -217,13 +214,11 @@ impl InForce {
                     let (mut verdict, policy) = compile(binding, &asked);
                     let policy = policy.or(previous).or_else(|| remembered(binding, &asked));
                     verdict.in_force = policy.as_ref().map(|policy| policy.pack.clone());
-                    Kept { key, answers: asked.answers(), verdict, policy, naming: None }
+                    Kept { key, answers: asked.answers(), verdict, policy }
                 }
             };
             verdicts.push(kept.verdict.clone());
-            let naming = binding.status.and_then(|status| status.naming.clone());
-            let naming = naming.and_then(|naming| serde_json::from_value(naming).ok());
-            self.bound.insert(binding.name.to_owned(), Kept { naming, ..kept });
+            self.bound.insert(binding.name.to_owned(), kept);
         }
         verdicts
     }
@@ -245,23 +240,6 @@ impl InForce {
         self.bound.get(binding)?.policy.as_ref()
     }
 
-    /// What pods of a binding are named by beside its policy.
-    #[must_use]
-    pub fn standing(&self, binding: &str) -> Option<Standing> {
-        let kept = self.bound.get(binding)?;
-        kept.naming.as_ref()?.standing(kept.policy.as_ref()?)
-    }
-
-    /// What the status of a binding is to say of names, and whether that is a step of which others must have
-    /// learned the one before.
-    #[must_use]
-    pub fn naming(&self, binding: &str) -> Option<(Naming, bool)> {
-        let kept = self.bound.get(binding)?;
-        let bound = kept.policy.as_ref()?;
-        let standing = self.standing(binding).is_some();
-        Some((kept.naming.as_ref().map_or_else(|| Naming::of(bound), |naming| naming.next(bound)), standing))
-    }
-
     /// The policies that contain pack `name` and would change if the cluster held `packs`.
     pub fn renewed<'a>(
         &'a self,
@@ -280,7 +258,6 @@ impl InForce {
             .map(|bound| admission::InForce {
                 bundle: Bundle { policy: (*bound.policy).clone(), digest: bound.digest.clone() },
                 stage: bound.stage,
-                standing: self.standing(&bound.binding),
                 exceptions: exceptions
                     .iter()
                     .filter(|one| bound.policy.packs.iter().any(|pack| pack.name == one.pack))

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bailiwick_policy::admission::Stage;
 use bailiwick_policy::bundle;
-use bailiwick_policy::policy::{CellPart, LabelSelector, Policy, cell_name};
+use bailiwick_policy::policy::{LabelSelector, Policy, cell_name};
 
 use super::{BoundPolicy, InForce, NamespaceLabels};
 use crate::meet::meet;
@@ -45,25 +45,6 @@ pub struct Cell {
     /// What applies to its pods: the meet of the enforced bindings. `None`: none of them is enforced, or they
     /// cannot be met.
     pub effective: Option<Effective>,
-}
-
-impl Cell {
-    /// The name of the cell before, while a policy takes the place of another.
-    #[must_use]
-    pub fn former(&self, in_force: &InForce) -> Option<String> {
-        let standing: Vec<_> = self.bindings.iter().map(|name| in_force.standing(name)).collect();
-        if standing.iter().all(Option::is_none) {
-            return None;
-        }
-        let bound = self.bindings.iter().zip(standing);
-        let parts: Vec<CellPart> = bound
-            .filter_map(|(name, standing)| match standing {
-                Some(standing) => Some(standing.part),
-                None => Some(CellPart::of(&in_force.policy(name)?.policy)),
-            })
-            .collect();
-        Some(CellPart::joined(&parts)).filter(|name| *name != self.name)
-    }
 }
 
 /// The effective policy of a cell.

@@ -34,7 +34,6 @@ mod asked;
 mod binding;
 mod cells;
 mod exception;
-mod naming;
 mod packs;
 mod widening;
 
@@ -42,7 +41,6 @@ pub use asked::{Answers, Asked};
 pub use binding::{Binding, BoundPolicy, InForce, PackId, Reason, Taken, Verdict};
 pub use cells::{Cell, Cells, Effective, MAX_CELLS, Problem, cells};
 pub use exception::{ExceptionError, MAX_EXCEPTION_S, exception};
-pub use naming::Naming;
 pub use packs::{ClusterPacks, LOCK_ANNOTATION, PackError};
 pub use widening::{Widening, opens, widens};
 

@@ -282,10 +282,7 @@ fn closed(
             .values()
             .filter(|cell| cell.namespaces.iter().any(|namespace| namespaces.contains(namespace)));
         let at = |name: &String| bindings.iter().position(|one| one == name);
-        let named = here.map(|cell| {
-            let names = std::iter::once(cell.name.clone()).chain(cell.former(in_force));
-            (names.collect(), cell.bindings.iter().filter_map(at).collect())
-        });
+        let named = here.map(|cell| (cell.name.clone(), cell.bindings.iter().filter_map(at).collect()));
         let denies = bound.iter().find(|bound| {
             bound.stage == Stage::Enforce
                 && bound.policy.subject.as_ref().is_some_and(|subject| subject.unmatched == Unmatched::Deny)

@@ -349,38 +349,6 @@ fn what_is_taken_stays_known_while_something_newer_does_not_compile() {
 }
 
 #[test]
-fn names_follow_a_new_version_in_two_steps_that_wait_and_only_for_the_same_subject() {
-    let mut cluster = Cluster::with(&[
-        pack("a", "1.0.0", "x", &[443]),
-        pack("a", "2.0.0", "x", &[443, 80]),
-        pack("a", "3.0.0", "y", &[443]),
-    ]);
-    // What a step makes of the status, and whether it had to wait.
-    let step = |cluster: &mut Cluster, version: &str| {
-        cluster.bind("a", of("a", version));
-        cluster.update();
-        let (naming, waits) = cluster.in_force.naming("a").expect("bound");
-        let standing = cluster.in_force.standing("a").map(|one| (one.part.packs.concat(), one.stamped));
-        let status = json!({ "naming": naming });
-        cluster.statuses.insert("a".to_owned(), serde_json::from_value(status).expect("a status"));
-        (standing, waits)
-    };
-    let old = |stamped| Some(("a@1.0.0".to_owned(), stamped));
-    assert_eq!(step(&mut cluster, "1.0.0"), (None, false), "what is new is named at once");
-    assert_eq!(step(&mut cluster, "1.0.0"), (None, false));
-    assert_eq!(step(&mut cluster, "2.0.0"), (old(true), true), "new pods still have the old name");
-    assert_eq!(step(&mut cluster, "2.0.0"), (old(false), true), "and then the new one");
-    assert_eq!(step(&mut cluster, "2.0.0"), (None, false), "and then no other");
-    assert_eq!(step(&mut cluster, "3.0.0"), (None, false), "it selects other pods");
-    // Back again before the webhooks have learned of it.
-    step(&mut cluster, "2.0.0");
-    step(&mut cluster, "1.0.0");
-    let both = |stamped| Some(("a@2.0.0".to_owned(), stamped));
-    assert_eq!(step(&mut cluster, "1.0.0"), (both(false), true));
-    assert_eq!(step(&mut cluster, "1.0.0"), (None, false));
-}
-
-#[test]
 fn a_new_pack_compiles_only_what_takes_it_and_the_result_is_that_of_all_compiled_anew() {
     let mut cluster =
         Cluster::with(&[base("1.0.0", &[443]), child("a"), child("b"), pack("plain", "1.0.0", "p", &[443])]);

@@ -45,6 +45,7 @@ fn the_api_server_takes_the_chart_and_nothing_is_left_of_it() {
     accounts_are_kept(&cluster);
     nothing_joins(&cluster);
     bundles_are_reserved(&cluster);
+    statuses_are_the_operators(&cluster);
     pools_are_the_operators(&cluster);
     every_kind_is_stored(&cluster);
     what_the_operator_wrote_goes(&cluster, &helm);
@@ -385,6 +386,43 @@ fn bundles_are_reserved(cluster: &Cluster) {
     planted["metadata"] = json!({ "name": "bailiwick-arming", "namespace": NAMESPACE });
     let (taken, told) = tried(&create, &planted);
     assert!(taken || told.contains("already exists"), "{told}");
+}
+
+/// Not even an administrator writes what the status of a binding says of the policy in force.
+fn statuses_are_the_operators(cluster: &Cluster) {
+    let tried = |args: &[&str], object: &Value| {
+        let output = cluster.kubectl_raw(args, &object.to_string()).expect("kubectl runs");
+        (output.status.success(), said(&output))
+    };
+    let binding = json!({
+        "apiVersion": "bailiwick.dev/v1alpha1", "kind": "PolicyBinding", "metadata": { "name": "said" },
+        "spec": { "pack": { "name": "said", "version": "1.0.0" }, "stage": "Enforce" },
+    });
+    let (taken, told) = tried(&["create", "-f", "-"], &binding);
+    assert!(taken, "{told}");
+    let forged =
+        json!({ "status": { "ifLost": { "namespaces": { "matchLabels": { "no": "namespace" } } } } });
+    let forged = forged.to_string();
+    let of = ["policybinding", "said", "--subresource=status", "--type=merge", "-p", &forged];
+    let patch = [&["patch"], &of[..]].concat();
+    let dry = [&patch[..], &["--dry-run=server"]].concat();
+    let refused = until_ok("it is refused", || match tried(&dry, &Value::Null) {
+        (false, told) if told.contains("operator alone") => Ok(()),
+        (_, told) => Err(told),
+    });
+    refused.expect("a foreign status");
+    let operator = format!("--as=system:serviceaccount:{NAMESPACE}:bailiwick-operator");
+    let (taken, told) = tried(&[&dry[..], &[&operator]].concat(), &Value::Null);
+    assert!(taken, "{told}");
+    // Without the policy the status is whoever's.
+    let guard = ["delete", "validatingadmissionpolicybinding", "bailiwick-statuses"];
+    cluster.kubectl(guard, "").expect("deleted");
+    let open = until_ok("it is allowed", || match tried(&patch, &Value::Null) {
+        (true, _) => Ok(()),
+        (false, told) => Err(told),
+    });
+    open.expect("nothing else refuses it");
+    cluster.kubectl(["delete", "policybinding", "said"], "").expect("deleted");
 }
 
 /// In a namespace of pools, an executor runs only as the operator specifies: control of its arguments would

@@ -67,8 +67,7 @@ fn status_after(
     failed: &BTreeMap<Key, String>,
     armed: &BTreeSet<String>,
 ) -> Value {
-    let outcome =
-        Outcome { failed, armed, disarmed: None, unsettled: &BTreeSet::new(), now: "2026-01-01T00:00:00Z" };
+    let outcome = Outcome { failed, armed, disarmed: None, now: "2026-01-01T00:00:00Z" };
     let due = report(world, derived, &mirror.view(), &mut PackChecks::default(), &outcome);
     let of = due.into_iter().find(|one| one.live.key.kind == Kind::PolicyBinding);
     of.expect("a status").status
@@ -77,13 +76,7 @@ fn status_after(
 /// The statuses of all bindings, by name.
 fn statuses(mirror: &Mirror, world: &World, derived: &Derived) -> BTreeMap<String, Value> {
     let (failed, armed) = (BTreeMap::new(), BTreeSet::new());
-    let outcome = Outcome {
-        failed: &failed,
-        armed: &armed,
-        disarmed: None,
-        unsettled: &BTreeSet::new(),
-        now: "2026-01-01T00:00:00Z",
-    };
+    let outcome = Outcome { failed: &failed, armed: &armed, disarmed: None, now: "2026-01-01T00:00:00Z" };
     let due = report(world, derived, &mirror.view(), &mut PackChecks::default(), &outcome);
     let bindings = due.into_iter().filter(|one| one.live.key.kind == Kind::PolicyBinding);
     bindings.map(|one| (one.live.key.name.clone(), one.status)).collect()

@@ -88,8 +88,7 @@ impl Keep<'_> {
         let known = self.derived.cells.cells.get(cell);
         let is_one = known.is_some_and(|cell| cell.namespaces.iter().any(|one| one == namespace));
         let place = (namespace.to_owned(), cell.to_owned());
-        let borne = self.borne.as_ref().is_none_or(|borne| borne.contains(&place))
-            || self.derived.former.contains(&place);
+        let borne = self.borne.as_ref().is_none_or(|borne| borne.contains(&place));
         allows && !is_one && borne && self.holds(namespace, packs)
     }
 
@@ -165,8 +164,6 @@ mod tests {
         assert!(keep(&enforced, Some(&["old"])).live(&allowing("old")));
         assert!(keep(&enforced, None).live(&allowing("old")), "nobody knows yet which pods there are");
         assert!(!keep(&enforced, Some(&[])).live(&allowing("old")), "its last pod is gone");
-        let former = Derived { former: [("n".to_owned(), "old".to_owned())].into(), ..enforced.clone() };
-        assert!(keep(&former, Some(&[])).live(&allowing("old")), "the next pod may still be named so");
         assert!(!keep(&enforced, Some(&["new"])).live(&allowing("new")), "what is one is wanted, or not");
         assert!(
             !keep(&derived("Audit"), Some(&["old"])).live(&allowing("old")),

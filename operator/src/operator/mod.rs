@@ -20,12 +20,12 @@ use crate::arming::{self, Configurations, Disarmament, Recorded, Stance};
 use crate::cell_usage::CellUsage;
 use crate::certificates::{Certificates, MakeError, Profile};
 use crate::clock::Tick;
-use crate::derive::{Derived, Deriver, Named, Options};
+use crate::derive::{Derived, Deriver, Options};
 use crate::events::{self, EventRecorder, News};
 use crate::http::Health;
 use crate::kind::Kind;
 use crate::lease::{Election, Fence};
-use crate::limits::{IDLE_PASS, NAMES_SETTLE, PROBE_EVERY, RETRY, SETTLE as SETTLE_EVENTS, STUCK};
+use crate::limits::{IDLE_PASS, PROBE_EVERY, RETRY, SETTLE as SETTLE_EVENTS, STUCK};
 use crate::metrics::Metrics;
 use crate::mirror::{Mirror, View};
 use crate::object::{Key, Live, Wanted};
@@ -142,8 +142,6 @@ pub struct Operator {
     networks: BTreeMap<Key, Wanted>,
     /// What was expected when enough replicas were found to decide by it.
     served: Option<String>,
-    /// The next steps of bindings' names, and since when everything for them is in place.
-    naming: BTreeMap<String, (Named, Tick)>,
     /// The state in the arming record.
     recorded: Recorded,
     /// Until when and why, if it is disarmed.
@@ -193,7 +191,6 @@ impl Operator {
             armed: BTreeSet::new(),
             networks: BTreeMap::new(),
             served: None,
-            naming: BTreeMap::new(),
             recorded: Recorded::Waiting,
             disarmament: Disarmament::default(),
             recorder,
@@ -278,27 +275,20 @@ impl Operator {
         failed.extend(ending.map(|key| (key.clone(), ENDING.to_owned())));
         failed.extend(foreign(&wanted, &view, &self.settings.options.namespace));
         let (armed, now_text) = (&self.armed, whole_seconds(now));
-        let unsettled = settle(&mut self.naming, &derivation.derived, &pass);
-        let outcome = Outcome {
-            failed: &failed,
-            armed,
-            disarmed: self.disarmed(),
-            unsettled: &unsettled,
-            now: &now_text,
-        };
+        let outcome = Outcome { failed: &failed, armed, disarmed: self.disarmed(), now: &now_text };
         let due = report(&world, &derivation.derived, &self.shared.mirror.view(), &mut self.checks, &outcome);
         let statuses = self.statuses(due, &mut news).await;
         self.count(&derivation.derived);
         self.recorder.publish(news);
         let failing = !pass.failures.is_empty() || statuses;
-        let wait = self.rest(&derivation.derived, stance, &pass, !unsettled.is_empty(), now.as_second());
+        let wait = self.rest(&derivation.derived, stance, &pass, now.as_second());
         derivation.derived.problems.truncate(64);
         self.derivation = Some(derivation);
         Ok(After { wait, failed: failing })
     }
 
     /// When to compare again without news.
-    fn rest(&self, derived: &Derived, stance: Stance, pass: &Pass, settling: bool, now: i64) -> Duration {
+    fn rest(&self, derived: &Derived, stance: Stance, pass: &Pass, now: i64) -> Duration {
         let next = [derived.next, self.disarmament.until].into_iter().flatten().min();
         let next =
             next.map_or(IDLE_PASS, |next| Duration::from_secs(u64::try_from(next - now).unwrap_or(0) + 1));
@@ -306,9 +296,6 @@ impl Operator {
         let mut wait = next.min(IDLE_PASS);
         if probing || self.certificates.as_ref().is_some_and(|one| one.next.is_some()) {
             wait = wait.min(PROBE_EVERY);
-        }
-        if settling {
-            wait = wait.min(NAMES_SETTLE);
         }
         if !pass.raced.is_empty() {
             wait = wait.min(RETRY.0);
@@ -450,23 +437,6 @@ impl Operator {
         let failing = derived.verdicts.values().filter(|verdict| !verdict.is_current()).count();
         metrics.failing.set(failing as u64);
     }
-}
-
-/// The bindings whose names of cells stay, since not everything that they need has been in place long enough.
-fn settle(since: &mut BTreeMap<String, (Named, Tick)>, derived: &Derived, pass: &Pass) -> BTreeSet<String> {
-    since.retain(|name, (step, _)| derived.naming.get(name) == Some(step));
-    let is_whole = pass.failures.is_empty() && pass.raced.is_empty() && derived.unemitted.is_none();
-    let mut unsettled = BTreeSet::new();
-    for (name, step) in derived.naming.iter().filter(|(_, step)| step.waits) {
-        let known = since.get(name).map(|(_, since)| Tick::now().since(*since));
-        if is_whole && known.is_none() {
-            since.insert(name.clone(), (step.clone(), Tick::now()));
-        }
-        if known.is_none_or(|known| known < NAMES_SETTLE) {
-            unsettled.insert(name.clone());
-        }
-    }
-    unsettled
 }
 
 /// The message for an object that was deleted and that another client's finalizer holds.

@@ -6,7 +6,7 @@
 use crate::authorization::{Answers, Question, Questions};
 use crate::decision::{Decision, Effect, Finding};
 use crate::json::Json;
-use crate::policy::{CellPart, cell_name};
+use crate::policy::cell_name;
 
 use super::evidence::{Demand, ImageFacts, Inquiry};
 use super::in_force::Moment;
@@ -267,29 +267,12 @@ fn cut(mut text: String) -> String {
     text
 }
 
-/// The names of the cell of the policies that govern a pod together, at whatever stage. The first is the one that
-/// a new pod gets; there is a second while one of them takes the place of another.
-pub(super) fn cells(governing: &[&Bound]) -> Vec<String> {
-    let own = match governing {
-        [only] => only.policy.cell.clone(),
-        _ => {
-            let policies = || governing.iter().map(|bound| &bound.policy);
-            cell_name(
-                policies().flat_map(|policy| &policy.packs),
-                policies().flat_map(|policy| &policy.variants),
-            )
-        }
-    };
-    if governing.iter().all(|bound| bound.standing.is_none()) {
-        return vec![own];
+/// The cell of the policies that govern a pod together, at whatever stage: one policy's own, or that of all
+/// their packs.
+pub(super) fn cell(governing: &[&Bound]) -> String {
+    if let [only] = governing {
+        return only.policy.cell.clone();
     }
-    let part = |bound: &&Bound| match &bound.standing {
-        Some(standing) => standing.part.clone(),
-        None => CellPart::of(&bound.policy),
-    };
-    let parts: Vec<CellPart> = governing.iter().map(part).collect();
-    let before = CellPart::joined(&parts);
-    // One that is not known everywhere yet keeps all from taking the new name.
-    let stamped = governing.iter().any(|bound| bound.standing.as_ref().is_some_and(|one| one.stamped));
-    if stamped { vec![before, own] } else { vec![own, before] }
+    let policies = || governing.iter().map(|bound| &bound.policy);
+    cell_name(policies().flat_map(|policy| &policy.packs), policies().flat_map(|policy| &policy.variants))
 }

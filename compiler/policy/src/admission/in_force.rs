@@ -7,7 +7,7 @@
 use crate::bundle::Bundle;
 use crate::decision::{Effect, Finding};
 use crate::json::Json;
-use crate::policy::{AdmissionRule, CellPart};
+use crate::policy::AdmissionRule;
 
 use super::request::AdmissionRequest;
 use super::reviewer::Bound;
@@ -21,23 +21,11 @@ pub struct InForce {
     pub stage: Stage,
     /// Exceptions from its rules.
     pub exceptions: Vec<Exception>,
-    /// What pods are named by while the policy takes the place of another; `None`: by the policy itself.
-    pub standing: Option<Standing>,
-}
-
-/// How a policy that took the place of another names the cells of pods, until everything that judges names
-/// knows the new ones. Both are the pod's own meanwhile.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
-    /// The part of the policy before.
-    pub part: CellPart,
-    /// Whether new pods are still named by it.
-    pub stamped: bool,
 }
 
 impl From<Bundle> for InForce {
     fn from(bundle: Bundle) -> Self {
-        Self { bundle, stage: Stage::Enforce, exceptions: Vec::new(), standing: None }
+        Self { bundle, stage: Stage::Enforce, exceptions: Vec::new() }
     }
 }
 

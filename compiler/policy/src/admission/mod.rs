@@ -67,7 +67,7 @@ mod tests;
 pub use annotation::annotation_name;
 pub use decide::{Admitted, Facts, LEARNING_ROUNDS, Phase, Reviewed, Wanted};
 pub use fuzz::fuzz;
-pub use in_force::{Excepted, Exception, InForce, Moment, Stage, Standing};
+pub use in_force::{Excepted, Exception, InForce, Moment, Stage};
 pub use manifest::ManifestContext;
 pub use matching::takes_in_pods;
 pub use namespaces::Namespaces;

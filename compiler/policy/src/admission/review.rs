@@ -10,7 +10,7 @@ use crate::json::Json;
 use crate::policy::Subject;
 
 use super::annotation::annotation_name;
-use super::decide::{Found, cells};
+use super::decide::{Found, cell};
 use super::digests::pin;
 use super::evidence::Inquiry;
 use super::in_force::{Moment, Stage};
@@ -222,7 +222,7 @@ impl<'r> Review<'r> {
         }
         if is_pod && stored == StoredPod::No && !found.governing.is_empty() {
             enforced.iter().for_each(|bound| draft.own(bound));
-            cells(&found.governing).first().into_iter().for_each(|cell| draft.stamp(cell));
+            draft.stamp(&cell(&found.governing));
         }
         if is_pod {
             pin(&mut draft, &enforced, self.knows.images, old);

@@ -9,7 +9,7 @@ use crate::policy::{Admission, LabelSelector, Peer, Policy, RegoRule};
 
 use super::CELL_LABEL;
 use super::image_layer::{Layer, LayerError};
-use super::in_force::{Exception, InForce, Stage, Standing};
+use super::in_force::{Exception, InForce, Stage};
 use super::matching::RuleIndex;
 use super::namespaces::Namespaces;
 use super::reads::SharedReads;
@@ -65,7 +65,6 @@ pub(super) struct Bound {
     pub(super) digest: String,
     pub(super) stage: Stage,
     pub(super) exceptions: Vec<Exception>,
-    pub(super) standing: Option<Standing>,
     pub(super) loaded: Loaded,
     pub(super) index: RuleIndex,
     pub(super) images: Vec<Layer>,
@@ -139,7 +138,7 @@ impl Reviewer {
 
 impl Bound {
     fn new(in_force: InForce, rego: &dyn RegoEngine) -> Result<Self, LoadError> {
-        let InForce { bundle: Bundle { policy, digest }, stage, exceptions, standing } = in_force;
+        let InForce { bundle: Bundle { policy, digest }, stage, exceptions } = in_force;
         let cell = &policy.cell;
         let loaded = Loaded::new(&policy.admission)
             .map_err(|error| LoadError::Expressions { cell: cell.clone(), error })?;
@@ -156,19 +155,7 @@ impl Bound {
         });
         let packs = packs.collect();
         let selector_labels = selector_labels(&policy);
-        Ok(Self {
-            policy,
-            digest,
-            stage,
-            exceptions,
-            standing,
-            loaded,
-            index,
-            images,
-            ready,
-            packs,
-            selector_labels,
-        })
+        Ok(Self { policy, digest, stage, exceptions, loaded, index, images, ready, packs, selector_labels })
     }
 
     /// The rule at this index.

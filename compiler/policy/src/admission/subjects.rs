@@ -5,7 +5,7 @@ use crate::decision::Finding;
 use crate::json::Json;
 use crate::policy::{Subject, Unmatched};
 
-use super::decide::cells;
+use super::decide::cell;
 use super::review::View;
 use super::reviewer::Bound;
 use super::sections::{Statement, image_references};
@@ -78,7 +78,7 @@ pub(super) fn frozen(reach: &[(&Bound, &Subject)], governing: &[&Bound], view: V
         return findings;
     };
     // Of a pod that nothing governs, no label is its own.
-    let own = if governing.is_empty() { vec![String::new()] } else { cells(governing) };
+    let own = if governing.is_empty() { String::new() } else { cell(governing) };
     let old = view.old.map(ObjectLabels);
     let before = old.as_ref().and_then(|old| old.label(CELL_LABEL)).map(str::to_owned);
     let was_governed =
@@ -88,11 +88,10 @@ pub(super) fn frozen(reach: &[(&Bound, &Subject)], governing: &[&Bound], view: V
         // one vouches for: it may stay there or go, and not come along when the pod becomes governed.
         (Some(before), Some(now)) if was_governed || governing.is_empty() => now == before,
         (Some(_), None) => !was_governed,
-        (_, Some(now)) => own.iter().any(|own| own == now),
+        (_, Some(now)) => now == own,
         (None, None) => true,
     };
     if !right {
-        let own = own.into_iter().next().unwrap_or_default();
         let right = before.filter(|_| was_governed).unwrap_or(own);
         let message = if right.is_empty() {
             format!("no policy selects this pod, and it has the label `{CELL_LABEL}`")

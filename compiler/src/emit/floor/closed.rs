@@ -26,8 +26,8 @@ pub(in crate::emit) struct Members {
     pub(in crate::emit) namespaces: Vec<String>,
     /// Which pods each binding selects, in the order of the bindings.
     pub(in crate::emit) pods: Vec<LabelSelector>,
-    /// Each cell that is possible here: its names, and which of `pods` select its pods.
-    pub(in crate::emit) cells: Vec<(Vec<String>, Vec<usize>)>,
+    /// Each cell that is possible here: its name, and which of `pods` select its pods.
+    pub(in crate::emit) cells: Vec<(String, Vec<usize>)>,
     /// Whether a pod that no binding selects is denied; names the pack that says so.
     pub(in crate::emit) denies: Option<String>,
 }
@@ -54,7 +54,7 @@ pub(in crate::emit) fn closed(
     validations.push(validation(
         // The label of a governed pod stays. One that is added, with the pod or later, or brought along by a
         // pod that was not governed, must be the pod's own.
-        of_pods("variables.oldCell != '' && variables.oldSelects.exists(s, s) ? variables.cell == variables.oldCell : variables.cell == '' || variables.cell in variables.own || (variables.cell == variables.oldCell && !variables.selects.exists(s, s))"),
+        of_pods("variables.oldCell != '' && variables.oldSelects.exists(s, s) ? variables.cell == variables.oldCell : variables.cell in ['', variables.own] || (variables.cell == variables.oldCell && !variables.selects.exists(s, s))"),
         format!("subjects: label {CELL_LABEL} is not the pod's own (field metadata.labels); leave the label alone, admission writes it"),
     ));
     let (check, message) = labelling();
@@ -147,17 +147,17 @@ fn validation(expression: String, message: String) -> Validation {
     }
 }
 
-/// The names of the pod's cell, by the bindings that select it; none if nothing does. A table and not a condition
+/// The cell of the pod, by the bindings that select it; empty if there is none. A table and not a condition
 /// within a condition: the API server's parser accepts no more than some 120 of those
 /// (<https://github.com/google/cel-go/blob/master/parser/parser.go>, recursion depth 250).
-fn own(cells: &[(Vec<String>, Vec<usize>)], bindings: usize) -> String {
+fn own(cells: &[(String, Vec<usize>)], bindings: usize) -> String {
     let word = |members: &[usize]| -> String {
         (0..bindings).map(|at| if members.contains(&at) { '1' } else { '0' }).collect()
     };
-    let list = |names: &[String]| selector::cel_list(names.iter().map(String::as_str));
-    let rows = cells.iter().map(|(names, members)| format!("'{}': {}", word(members), list(names)));
+    let rows =
+        cells.iter().map(|(name, members)| format!("'{}': {}", word(members), selector::cel_string(name)));
     let table = rows.collect::<Vec<_>>().join(", ");
-    format!("{{{table}}}[?variables.selects.map(s, s ? '1' : '0').join()].orValue([])")
+    format!("{{{table}}}[?variables.selects.map(s, s ? '1' : '0').join()].orValue('')")
 }
 
 #[cfg(test)]
@@ -168,7 +168,7 @@ mod tests {
     fn as_many_cells_as_there_may_be_do_not_nest() {
         let members = |at: usize| (0..9).filter(|bit| (at >> bit) & 1 == 1).collect();
         let cells: Vec<_> =
-            (1..=crate::cluster::MAX_CELLS).map(|at| (vec![format!("cell{at}")], members(at))).collect();
+            (1..=crate::cluster::MAX_CELLS).map(|at| (format!("cell{at}"), members(at))).collect();
         let expression = own(&cells, 9);
         let mut depth = 0_usize;
         let deepest = expression.chars().map(|c| {
@@ -180,6 +180,6 @@ mod tests {
             depth
         });
         assert!(deepest.max() < Some(10), "the API server's parser goes 250 deep");
-        assert!(expression.len() < 100_000 && expression.contains("'110000000': ['cell3']"), "{expression}");
+        assert!(expression.len() < 100_000 && expression.contains("'110000000': 'cell3'"), "{expression}");
     }
 }

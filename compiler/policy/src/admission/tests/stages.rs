@@ -1,8 +1,7 @@
 //! Stages: what a policy that is not yet enforced does to a request, alone and next to one that is.
 
 use super::*;
-use crate::admission::{CELL_LABEL, Facts, InForce, Moment, Stage, Standing};
-use crate::policy::CellPart;
+use crate::admission::{CELL_LABEL, Facts, InForce, Moment, Stage};
 
 /// The policy at a stage, and again under another cell if two are given: they differ only in their stage.
 fn at(stages: &[Stage]) -> Reviewer {
@@ -81,52 +80,6 @@ fn the_label_is_frozen_at_every_stage() {
         let moved = replaced(stored.clone(), &["metadata", "labels", CELL_LABEL], json(r#""0123""#));
         let decision = reviewer.review(&update(stored, moved), Phase::Validate);
         assert!(!decision.allowed, "{stage:?}");
-    }
-}
-
-/// Two policies that govern a pod, the first of which takes the place of another.
-fn taking_the_place(stamped: bool) -> (Reviewer, [String; 2]) {
-    let policies = ["cell0", "cell1"].map(|variant| {
-        let mut policy = policy();
-        policy.variants = vec![variant.to_owned()];
-        policy
-    });
-    let mut before = CellPart::of(&policies[0]);
-    before.packs.iter_mut().for_each(|pack| pack.push_str("-before"));
-    let names = [
-        CellPart::joined([&before, &CellPart::of(&policies[1])]),
-        CellPart::joined(&policies.each_ref().map(CellPart::of)),
-    ];
-    let mut part = Some(before);
-    let in_force = policies.map(|policy| {
-        let standing = part.take().map(|part| Standing { part, stamped });
-        let bundle = Bundle { digest: policy.variants.concat(), policy };
-        InForce { standing, ..InForce::from(bundle) }
-    });
-    let namespaces =
-        BTreeMap::from([("agents".to_owned(), BTreeMap::from([("zone".to_owned(), "agents".to_owned())]))]);
-    (Reviewer::of(in_force.into(), Namespaces::new(namespaces)).unwrap(), names)
-}
-
-#[test]
-fn while_a_policy_takes_the_place_of_another_pods_may_have_the_name_of_either_and_no_other() {
-    for stamped in [true, false] {
-        let (reviewer, [before, own]) = taking_the_place(stamped);
-        assert_ne!(before, own);
-        let stored = reviewer.admit(&create(pod("{}", "{}"))).object.unwrap();
-        let label =
-            |pod: &Json<'_>| pod.at(&["metadata", "labels", CELL_LABEL]).cloned().map(Json::into_owned);
-        let text = |name: &str| json(&format!("\"{name}\"")).into_owned();
-        assert_eq!(label(&stored), Some(text(if stamped { &before } else { &own })));
-        for (name, allowed) in [(before.as_str(), true), (own.as_str(), true), ("0123", false), ("", false)] {
-            let named = replaced(stored.clone(), &["metadata", "labels", CELL_LABEL], text(name));
-            let decision = reviewer.review(&create(named), Phase::Validate);
-            assert_eq!(decision.allowed, allowed, "{name}: {:?}", decision.findings);
-        }
-        // What has a name keeps it.
-        let other = text(if stamped { &own } else { &before });
-        let other = replaced(stored.clone(), &["metadata", "labels", CELL_LABEL], other);
-        assert!(!reviewer.review(&update(stored, other), Phase::Validate).allowed);
     }
 }
 

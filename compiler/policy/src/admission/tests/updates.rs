@@ -157,7 +157,7 @@ fn a_pod_that_nothing_governs_brings_no_cell_along() {
     .assert_eq(&said(&create(free.clone())));
     // or was created while nobody looked, and then comes to be governed by both policies.
     let governed = with(free.clone(), r#"{"metadata": {"labels": {"component": "agent", "also": "yes"}}}"#);
-    let own = super::super::decide::cells(&reviewer.policies.iter().collect::<Vec<_>>()).remove(0);
+    let own = super::super::decide::cell(&reviewer.policies.iter().collect::<Vec<_>>());
     let denied = said(&update(free.clone(), governed.clone()));
     assert!(denied.contains(&format!("label `bailiwick.dev/cell` is not `{own}`")), "{denied}");
     // Its own cell is right, and so is none; as long as it is not governed, the label may stay or go.

@@ -1,17 +1,12 @@
-//! What the cells of pods are named by: while a bound pack changes its version, pods keep coming in, under the
-//! standing name or the coming one. Also selectors as long as they may be, of several bindings at once.
+//! Selectors as long as they may be, of several bindings at once.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bailiwick_conformance::api::Api;
 use serde_json::{Value, json};
 
 use crate::packs::{binding, pack};
 use crate::stage::{Stage, until};
-use crate::webhooks::{Webhook, operator, ports, state, take_certificate};
 
 /// Requests a pod that the packs of the tests allow, as a dry run, with more labels. Returns the label of its
 /// cell, or why it was refused.
@@ -47,90 +42,6 @@ fn namespace(stage: &Stage, zone: &str) -> String {
     // The controller manager may have made it.
     stage.api().ask("POST", &path, "application/json", &account.to_string()).expect("an answer");
     name
-}
-
-/// The cell of a binding alone, as its status says.
-fn cell(stage: &Stage, name: &str) -> Option<String> {
-    let object = stage.get("policybinding", name, None)?;
-    Some(object["status"]["cells"][0]["name"].as_str()?.to_owned())
-}
-
-/// Waits until nothing but the version in force names cells.
-fn settled(stage: &Stage, name: &str, version: &str) {
-    until(&format!("cells are named by {version} alone"), || {
-        let naming = stage.get("policybinding", name, None)?["status"]["naming"].clone();
-        let is_current = naming["current"]["packs"] == json!([format!("{name}@{version}")]);
-        (is_current && naming["former"] == json!([])).then_some(())
-    });
-}
-
-/// Pods that are asked for all the time.
-struct Asking<'a> {
-    stage: &'a Stage,
-    namespace: &'a str,
-    stop: AtomicBool,
-    asked: AtomicUsize,
-    names: Mutex<BTreeSet<String>>,
-    refused: Mutex<Vec<String>>,
-}
-
-impl Asking<'_> {
-    fn run(&self) {
-        while !self.stop.load(Ordering::Relaxed) {
-            match admitted(self.stage.api(), self.namespace, &json!({})) {
-                Ok(name) => drop(self.names.lock().expect("names").insert(name)),
-                Err(why) => self.refused.lock().expect("refusals").push(why),
-            }
-            self.asked.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
-
-#[test]
-fn while_a_pack_changes_its_version_pods_come_in_under_the_standing_or_the_coming_name() {
-    let stage = Stage::new();
-    let ports = ports();
-    let operator = operator(&stage, ports, &["--lease-duration", "60"]).leads();
-    take_certificate(&stage, stage.folder.path());
-    let namespace = namespace(&stage, "names");
-    for (version, cidr) in [("1.0.0", "192.0.2.0/28"), ("2.0.0", "198.51.100.0/28")] {
-        stage.apply(&pack("names", version, cidr));
-    }
-    stage.apply(&binding("names", "names", "1.0.0", ""));
-    let _webhooks = ports.map(|port| Webhook::start(&stage, port));
-    until("it is armed", || (state(&stage)? == "armed").then_some(()));
-    stage.condition("policybinding", "names", None, "Ready", "True");
-    let old = cell(&stage, "names").expect("a cell");
-    until("pods get its name", || {
-        (admitted(stage.api(), &namespace, &json!({})).as_ref() == Ok(&old)).then_some(())
-    });
-    let asking = Asking {
-        stage: &stage,
-        namespace: &namespace,
-        stop: AtomicBool::new(false),
-        asked: AtomicUsize::new(0),
-        names: Mutex::default(),
-        refused: Mutex::default(),
-    };
-    let new = std::thread::scope(|scope| {
-        let running = [(); 2].map(|()| scope.spawn(|| asking.run()));
-        stage.apply(&binding("names", "names", "2.0.0", ""));
-        settled(&stage, "names", "2.0.0");
-        let new = cell(&stage, "names").expect("a cell");
-        let before = asking.asked.load(Ordering::Relaxed);
-        until("more pods", || (asking.asked.load(Ordering::Relaxed) > before + 20).then_some(()));
-        asking.stop.store(true, Ordering::Relaxed);
-        running.into_iter().for_each(|one| one.join().expect("it asks"));
-        new
-    });
-    let refused = asking.refused.into_inner().expect("refusals");
-    let asked = asking.asked.into_inner();
-    assert!(refused.is_empty(), "{} of {asked}: {:?}", refused.len(), refused.first());
-    assert!(asked > 50, "{asked}");
-    assert_ne!(old, new);
-    assert_eq!(asking.names.into_inner().expect("names"), [old, new.clone()].into());
-    assert_eq!(admitted(stage.api(), &namespace, &json!({})), Ok(new));
-    operator.stop();
 }
 
 /// Bindings whose pod selectors are as long as they may be. Together they are longer than what the API server
