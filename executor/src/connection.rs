@@ -54,6 +54,15 @@ impl Connection {
     }
 }
 
+impl Drop for Connection {
+    /// What is left is not done here: this may be a thread of the runtime, where other clients wait.
+    fn drop(&mut self) {
+        if tokio::runtime::Handle::try_current().is_ok() {
+            self.begin_rest();
+        }
+    }
+}
+
 fn taken<T>(from: &Mutex<Option<T>>) -> Option<T> {
     from.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
@@ -102,6 +111,29 @@ mod tests {
         let (call, rest) = tokio::task::block_in_place(|| ran(&executor, &session));
         ended.leave(rest);
         drop(ended);
+        call.result_recorded().await;
+        assert!(call.is_recorded());
+    }
+
+    #[test]
+    fn what_is_left_of_a_call_does_not_keep_the_thread_that_drops_the_connection() {
+        let state = tempfile::tempdir().unwrap();
+        let executor = executor(state.path());
+        let session = executor.open_session().unwrap().id;
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let connection = Connection::new(UnixStream::pair().unwrap().0, place).unwrap();
+        let (call, rest) = ran(&executor, &session);
+        connection.leave(rest);
+        let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+        let (proceed, wait) = std::sync::mpsc::channel::<()>();
+        // The only thread that could do it is kept.
+        runtime.spawn_blocking(move || wait.recv());
+        runtime.block_on(async {
+            drop(connection);
+            assert!(!call.is_settled());
+            proceed.send(()).unwrap();
+            call.result_recorded().await;
+        });
         assert!(call.is_recorded());
     }
 }

@@ -132,20 +132,35 @@ impl Job {
 }
 
 impl Drop for Job {
+    /// No panic leaves this: it may run because of one, and a second one would end the executor.
     fn drop(&mut self) {
         if self.call.is_settled() {
             return;
         }
-        if self.call.runs() {
+        let unknown = || Ended { outcome: Some(view::unknown()), result: None, result_decision: None };
+        let is_told = is_done(|| {
             if self.is_asked_about() {
-                // The workspace may hold what it read, and no rule has said which labels that adds.
+                // The workspace may hold what it read, and the labels that this adds are not on record.
                 self.session.lose();
             }
-            self.tell(Ended { outcome: Some(view::unknown()), result: None, result_decision: None });
+            if self.call.runs() {
+                self.tell(unknown());
+            }
+        });
+        if !is_told {
+            self.session.lose();
+            is_done(|| self.call.end(unknown()));
         }
         self.owed.give_up();
-        self.settled(Recording::Failed);
+        if !is_done(|| self.settled(Recording::Failed)) {
+            self.session.lose();
+        }
     }
+}
+
+/// Does something, and returns whether it did not panic.
+fn is_done(act: impl FnOnce()) -> bool {
+    catch_unwind(AssertUnwindSafe(act)).is_ok()
 }
 
 impl Rest {
@@ -181,8 +196,11 @@ impl Rest {
 
 impl Drop for Rest {
     fn drop(&mut self) {
-        // Whatever is not done because of a panic is done when the job is dropped.
-        drop(catch_unwind(AssertUnwindSafe(|| self.conclude())));
+        if !is_done(|| self.conclude()) && self.labels {
+            // What is not done is done when the job is dropped, but for the labels: the workspace holds what the
+            // call read, and it may not be on record that it does.
+            self.job.session.lose();
+        }
     }
 }
 

@@ -588,6 +588,9 @@ pub(crate) struct AuditCheckProofOptions {
     /// Your own copy of the checkpoint, not one that came with the proof
     #[arg(long, value_name = "FILE")]
     pub(crate) checkpoint: PathBuf,
+    /// The public key that signed the checkpoint, or a file with it: `NAME+ID+BASE64` or 64 hexadecimal digits; each start of the executor signs with a new one
+    #[arg(long, value_name = "KEY")]
+    pub(crate) log_key: Option<String>,
 }
 
 #[derive(Args, Debug)]

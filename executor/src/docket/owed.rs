@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use bailiwick_audit::{Recorded, Wait};
+use bailiwick_audit::{AppendError, Recorded, Wait};
 use bailiwick_policy::tool::{Permit, PlannedCall};
 
 use super::{Docket, DocketError, End};
@@ -43,7 +43,7 @@ impl OwedResult {
     pub fn settle(&mut self, end: End) -> Result<(), DocketError> {
         let settled = self.docket.settle(self.planned().call(), self.cleared.at(), end, Wait::Durable);
         // Not reached by a panic, which leaves the debt.
-        self.is_settled = true;
+        self.is_settled = is_queued(&settled);
         settled
     }
 
@@ -67,5 +67,25 @@ impl OwedResult {
 impl Drop for OwedResult {
     fn drop(&mut self) {
         self.give_up();
+    }
+}
+
+/// Whether the log was given a result, be it a bare one ([`Docket::settle`]).
+const fn is_queued(settled: &Result<(), DocketError>) -> bool {
+    use AppendError::{Field, Io, NotYet, TooLong};
+    matches!(settled, Ok(()) | Err(DocketError::Append(NotYet(_) | TooLong { .. } | Field(_) | Io(_))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_that_was_not_given_to_the_log_is_still_owed() {
+        let append = |error| is_queued(&Err(DocketError::Append(error)));
+        assert!(!is_queued(&Err(DocketError::Form("no JSON".to_owned()))));
+        assert!(!append(AppendError::Busy));
+        assert!(is_queued(&Ok(())));
+        assert!(append(AppendError::TooLong { bytes: 2, limit: 1 }), "a bare one was given");
     }
 }

@@ -145,10 +145,8 @@ impl Executor {
         let mut ruling = ruling.map_err(|error| self.unrecorded(&error))?;
         // From here on the log is owed a result, whatever happens.
         let owed = ruling.cleared.take().map(|cleared| OwedResult::new(&self.docket, cleared));
-        session.calls.fetch_add(1, Ordering::Relaxed);
         let decision = view::decision(&ruling.record, self.docket.policy().digest());
-        self.count(decision.effect);
-        self.note_question(&session, &call, &ruling, approval.as_ref().map(|approval| approval.id.as_str()))?;
+        let effect = decision.effect;
         let plan = owed.as_ref().map(|owed| owed.planned().plan());
         let state = CallState::new(NewCall {
             id: call.id().to_owned(),
@@ -161,17 +159,29 @@ impl Executor {
             cancellable: plan.is_some_and(|plan| plan.sandbox().is_some()),
         });
         let state = Arc::new(state);
+        let note = || {
+            session.calls.fetch_add(1, Ordering::Relaxed);
+            self.count(effect);
+            let answered = approval.as_ref().map(|approval| approval.id.as_str());
+            self.note_question(&session, &call, &ruling, answered)
+        };
+        let Some(owed) = owed else {
+            // A question that has no place can be asked again, with the same key.
+            note()?;
+            self.calls.insert(&state, key);
+            self.calls.ended(&state);
+            return Ok(Started::before(state));
+        };
+        let (executor, of_job) = (Arc::clone(self), Arc::clone(&state));
+        let job = Job { executor, call: of_job, session: Arc::clone(&session), owed, turn, seat };
+        // Before anything else: after a fault, a repeated request finds the call with its end, and runs nothing.
         self.calls.insert(&state, key);
+        note()?;
         if session.is_closed() {
             // Closing the session may have searched for its calls before this one existed.
             let _ = state.cancel();
         }
-        let Some(owed) = owed else {
-            self.calls.ended(&state);
-            return Ok(Started::before(state));
-        };
-        let (executor, call) = (Arc::clone(self), Arc::clone(&state));
-        Ok(Started { call: state, job: Some(Job { executor, call, session, owed, turn, seat }) })
+        Ok(Started { call: state, job: Some(job) })
     }
 
     /// The call that was made with this key before.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
 
 use clap::{Args as _, FromArgMatches as _};
 use serde_json::Value;
@@ -12,6 +13,7 @@ use crate::clock::BehindLog;
 use crate::executor::{Executor, Settings, Started};
 use crate::host::Host;
 use crate::limits::Limits;
+use crate::refusal::Refusal;
 use crate::warm::Sandboxes;
 use crate::wire::CallRequest;
 
@@ -51,7 +53,7 @@ pub(crate) fn started(executor: &Arc<Executor>, session: &str) -> Started {
     started
 }
 
-/// The handle of a command. It panics when the call ends.
+/// The handle of a command. It panics whenever the call ends, also while its thread panics.
 pub(crate) struct Panics;
 
 impl CommandHandle for Panics {
@@ -61,9 +63,7 @@ impl CommandHandle for Panics {
 
 impl Drop for Panics {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
-            panic!("as the call ends");
-        }
+        panic!("as the call ends");
     }
 }
 
@@ -102,6 +102,56 @@ fn a_call_whose_thread_panics_has_an_end_and_gives_everything_back() {
     assert_eq!(outcome.kind, "Unknown", "its command may have run");
     has_given_everything_back(&executor, &session);
     assert_eq!(outcomes(state.path()), ["Unknown", "SetupFailed"]);
+}
+
+/// Whether the session takes no more calls, since it is not known which labels it has.
+fn is_lost(executor: &Arc<Executor>, session: &str) -> bool {
+    let request: CallRequest = serde_json::from_str(r#"{"tool": "argv", "args": {"text": "ls"}}"#).unwrap();
+    matches!(executor.start_call(session, &request, None), Err(Refusal::WorkspaceLost))
+}
+
+/// A panic that leaves a destructor while its thread panics ends the whole executor.
+#[test]
+fn a_call_whose_end_panics_as_well_has_an_end_and_loses_its_session() {
+    let state = tempfile::tempdir().unwrap();
+    let executor = executor(state.path());
+    let session = executor.open_session().unwrap().id;
+    let Started { call, job } = started(&executor, &session);
+    call.attach(Box::new(Panics));
+    let ran = catch_unwind(AssertUnwindSafe(|| {
+        let _job = job;
+        panic!("as the call runs");
+    }));
+    assert!(ran.is_err() && !call.runs() && call.is_settled());
+    assert_eq!((executor.seated(), executor.calls().running().len()), (0, 0));
+    assert!(is_lost(&executor, &session));
+    assert_eq!(outcomes(state.path()), ["Unknown"]);
+}
+
+/// Who waits for a record. It panics when it is told of it.
+struct Waits;
+
+impl Wake for Waits {
+    fn wake(self: Arc<Self>) {
+        panic!("as the record is told");
+    }
+}
+
+#[test]
+fn a_session_is_lost_when_a_panic_may_have_kept_a_label_from_it() {
+    for labels in [true, false] {
+        let state = tempfile::tempdir().unwrap();
+        let executor = executor(state.path());
+        let session = executor.open_session().unwrap().id;
+        let Started { call, job } = started(&executor, &session);
+        let mut rest = job.unwrap().run(None);
+        rest.labels = labels;
+        let mut told = Box::pin(call.result_recorded());
+        let waker = Waker::from(Arc::new(Waits));
+        assert!(told.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        drop(rest);
+        assert_eq!(is_lost(&executor, &session), labels);
+    }
 }
 
 #[test]

@@ -36,9 +36,9 @@ pub(crate) struct Outpost {
     channel: OwnedFd,
     process: OwnedFd,
     child: Child,
-    /// It did not answer in time and was killed; a late answer would be taken for the answer to another
-    /// request.
-    given_up: bool,
+    /// It owes an answer. Whoever asked has stopped waiting, if anybody else can see this; a late answer would be
+    /// taken for the answer to another request.
+    owes_answer: bool,
 }
 
 impl Outpost {
@@ -63,7 +63,7 @@ impl Outpost {
         let pid = i32::try_from(child.id()).unwrap_or(i32::MAX);
         let process = attempt(Step::ProcessStart, c"", || process::open_process(pid));
         let mut outpost = match process {
-            Ok(process) => Self { channel, process, child, given_up: false },
+            Ok(process) => Self { channel, process, child, owes_answer: false },
             Err(failure) => {
                 let mut child = child;
                 let _ = child.kill();
@@ -103,20 +103,28 @@ impl Outpost {
         }
     }
 
+    /// Sends a request, whose answer must be received before the next one.
+    pub(crate) fn request(&mut self, message: &[u8], passed: &[BorrowedFd<'_>]) -> Result<(), Errno> {
+        socket::send_with(self.channel.as_fd(), message, passed)?;
+        self.owes_answer = true;
+        Ok(())
+    }
+
     /// Waits for an answer within the deadline. Zero bytes: it has ended.
     pub(crate) fn receive(&mut self, buffer: &mut [u8], step: Step) -> Result<(usize, Vec<OwnedFd>), Fault> {
         let fault = |errno| Fault { step, errno, about: String::new() };
         if !readable_within(self.channel.as_fd(), ANSWER_DEADLINE).map_err(fault)? {
             let _ = self.child.kill();
-            self.given_up = true;
             return Err(fault(Errno::ETIMEDOUT));
         }
-        socket::receive_with(self.channel.as_fd(), buffer).map_err(fault)
+        let received = socket::receive_with(self.channel.as_fd(), buffer).map_err(fault)?;
+        self.owes_answer = false;
+        Ok(received)
     }
 
     /// Whether it can take no more requests.
     pub(crate) fn has_ended(&self) -> bool {
-        self.given_up || !matches!(readable_within(self.process.as_fd(), Duration::ZERO), Ok(false))
+        self.owes_answer || !matches!(readable_within(self.process.as_fd(), Duration::ZERO), Ok(false))
     }
 
     /// Ends it for good, and waits for its end: it makes nothing any more.
@@ -206,4 +214,35 @@ fn boot_message(host: &Host, profile: Option<&Profile>) -> Result<OwnedFd, Errno
     }
     file::seal(memory.as_fd())?;
     Ok(memory)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    /// An outpost that does nothing, and its end of the channel.
+    fn outpost() -> (Outpost, OwnedFd) {
+        let (channel, theirs) = socket::pair().unwrap();
+        let child = Command::new("/bin/sleep").arg("600").spawn().unwrap();
+        let process = process::open_process(i32::try_from(child.id()).unwrap()).unwrap();
+        (Outpost { channel, process, child, owes_answer: false }, theirs)
+    }
+
+    /// The next request would get the answer to this one: a sandbox that was built for another session.
+    #[test]
+    fn an_outpost_whose_answer_was_not_received_takes_no_more_requests() {
+        let (mut outpost, theirs) = outpost();
+        let mut reply = [0; MAX_MESSAGE];
+        outpost.request(b"first", &[]).unwrap();
+        socket::send(theirs.as_fd(), b"answer").unwrap();
+        assert_eq!(outpost.receive(&mut reply, Step::BuildRequest).unwrap().0, 6);
+        assert!(!outpost.has_ended());
+        let asked = catch_unwind(AssertUnwindSafe(|| {
+            outpost.request(b"second", &[]).unwrap();
+            panic!("before the answer is received");
+        }));
+        assert!(asked.is_err() && outpost.has_ended());
+    }
 }

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use bailiwick_audit::Proof;
-use bailiwick_audit::note::Checkpoint;
+use bailiwick_audit::note::{self, Checkpoint};
 
-use super::{inspect, shown};
+use super::{inspect, shown, verify};
 use crate::args::{AuditCheckProofOptions, AuditProveOptions};
 use crate::files;
 use crate::outcome::Outcome;
@@ -31,12 +31,19 @@ pub(crate) fn prove(options: &AuditProveOptions) -> Result<Outcome> {
 
 pub(crate) fn check(options: &AuditCheckProofOptions) -> Result<Outcome> {
     let checkpoint = checkpoint(&options.checkpoint)?;
+    let key = verify::known_key(options.log_key.as_deref())?.log_key;
     let text = read(&options.proof)?;
     let is_proof = || format!("{} is not what `prove` prints", options.proof.display());
     let proofs: Vec<Proof> =
         text.lines().map(serde_json::from_str).collect::<Result<_, _>>().with_context(is_proof)?;
     if proofs.is_empty() {
         bail!(is_proof());
+    }
+    if let Some(key) = &key
+        && let Err(error) = note::verify(&read(&options.checkpoint)?, &checkpoint.origin, key)
+    {
+        out!("nothing is proven: the checkpoint: {}", shown(&error.to_string()));
+        return Ok(Outcome::Tampered);
     }
     for proof in proofs {
         let record = match proof.check(&checkpoint) {
@@ -48,6 +55,9 @@ pub(crate) fn check(options: &AuditCheckProofOptions) -> Result<Outcome> {
         };
         out!("among the first {} records of {}:", proof.size, shown(&proof.origin));
         inspect::show(Path::new(""), &record, proof.openings);
+    }
+    if key.is_none() {
+        out!("who signed the checkpoint was not checked: give --log-key");
     }
     Ok(Outcome::Holds)
 }

@@ -29,15 +29,21 @@ pub(crate) fn run(options: &AuditVerifyOptions) -> Result<Outcome> {
     })
 }
 
-/// What the arguments say is known from elsewhere.
-fn known(options: &AuditVerifyOptions) -> Result<Known> {
+/// A key that is known from elsewhere.
+pub(super) fn known_key(key: Option<&str>) -> Result<Known> {
     let mut known = Known::default();
-    if let Some(key) = &options.log_key {
-        let text = if Path::new(key).is_file() { read(key)? } else { key.clone() };
+    if let Some(key) = key {
+        let text = if Path::new(key).is_file() { read(key)? } else { key.to_owned() };
         let key = note::parse_verifier_key(&text)
             .with_context(|| format!("cannot use the log key `{}`", shown(key)))?;
         known.log_key = Some(key);
     }
+    Ok(known)
+}
+
+/// What the arguments say is known from elsewhere.
+fn known(options: &AuditVerifyOptions) -> Result<Known> {
+    let mut known = known_key(options.log_key.as_deref())?;
     for pinned in &options.pinned {
         match pinned.parse() {
             Ok(log) if known.log.is_some_and(|other| other != log) => bail!("two log ids are given"),

@@ -97,8 +97,16 @@ fn inspect_shows_a_call_from_facts_to_outcome_and_no_control_character() {
 #[test]
 fn a_proof_shows_one_call_and_nothing_that_the_log_does_not_hold() {
     let stage = Stage::new();
-    let (_, note) = log(&stage, true);
+    let (key, note) = log(&stage, true);
     stage.write("note", &note);
+    // What opens nothing is not passed on, and keeps no proof from holding.
+    let openings = stage.path("log/disclosures/00000001.jsonl");
+    let text = std::fs::read_to_string(&openings).expect("openings");
+    let line = text.lines().find(|line| line.contains("git status")).expect("the arguments").to_owned();
+    let forged = line.replace("git status", "git secret");
+    let unknown = line.replace("\"arguments\"", "\"unknown\"");
+    let beside = text.replacen(&line, &format!("{forged}\n{line}\n{line}\n{unknown}"), 1);
+    std::fs::write(&openings, beside).expect("it is written");
     let proven = stage.run(&["audit", "prove", "log", "call-1", "--checkpoint", "note"]);
     let proof = String::from_utf8(proven.stdout).expect("UTF-8");
     assert_eq!((proven.status.code(), proof.lines().count()), (Some(0), 2), "its intent and its result");
@@ -112,6 +120,17 @@ fn a_proof_shows_one_call_and_nothing_that_the_log_does_not_hold() {
     let (code, said) = check(&proof, &note);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("git status") && said.contains("\"code\":0"), "{said}");
+    assert_eq!(proof.matches("git status").count(), 1, "{proof}");
+    assert!(!proof.contains("git secret") && !proof.contains("unknown"), "{proof}");
+    assert!(said.contains("who signed the checkpoint was not checked"), "{said}");
+    let signed = |key: &str| {
+        let output = stage.run(&["audit", "check-proof", "proof", "--checkpoint", "own", "--log-key", key]);
+        (output.status.code(), printed(&output))
+    };
+    let (code, said) = signed(&key);
+    assert!(code == Some(0) && !said.contains("not checked"), "{said}");
+    let (code, said) = signed(&log(&Stage::new(), true).0);
+    assert!(code == Some(4) && said.contains("no signature by the key"), "{said}");
     let first: Value = serde_json::from_str(proof.lines().next().expect("a line")).expect("JSON");
     let changed = |member: &str, value: Value| {
         let mut changed = first.clone();

@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::call::{Errno, socket};
+use crate::call::Errno;
 use crate::host::{Host, Identity};
 use crate::outpost::{Outpost, Role};
 use crate::step::{Fault, Step};
@@ -120,7 +120,7 @@ impl Keeper {
         if outpost.has_ended() {
             return Err(WorkspaceError::Lost);
         }
-        socket::send(outpost.channel(), &message.bytes()).map_err(|_| WorkspaceError::Lost)?;
+        outpost.request(&message.bytes(), &[]).map_err(|_| WorkspaceError::Lost)?;
         let mut reply = [0; MAX_MESSAGE];
         let (length, mut fds) =
             outpost.receive(&mut reply, Step::WorkspaceLend).map_err(|_| WorkspaceError::Lost)?;

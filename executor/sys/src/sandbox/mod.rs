@@ -219,7 +219,7 @@ fn exchange(
     remains: &mut Remains,
     meanwhile: impl FnOnce(&mut Remains) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
-    attempt(Step::BuildRequest, c"", || socket::send_with(outpost.channel(), &message.bytes(), passed))?;
+    attempt(Step::BuildRequest, c"", || outpost.request(&message.bytes(), passed))?;
     let done = meanwhile(remains);
     if done.is_err() {
         // The holder, which may be waiting for our part, then fails.
