@@ -137,10 +137,6 @@ impl Outpost {
         self.child.id()
     }
 
-    pub(crate) fn channel(&self) -> BorrowedFd<'_> {
-        self.channel.as_fd()
-    }
-
     pub(crate) fn process(&self) -> BorrowedFd<'_> {
         self.process.as_fd()
     }
