@@ -84,8 +84,8 @@ fn namespace(stage: &Stage, name: &str, bindings: &[usize]) {
     assert!(matches!(status, 201 | 409), "{said}");
 }
 
-/// Requests a pod that every pack denies, as a dry run. Returns the packs that denied it; `None`: it was admitted.
-/// An admission policy that denied it would hide what the webhooks say.
+/// Requests a pod that every pack denies, as a dry run. Returns the packs that denied it, none if an admission
+/// policy did; `None`: it was admitted.
 fn denied_by(api: &Api, namespace: &str) -> Option<BTreeSet<usize>> {
     let labels: serde_json::Map<String, Value> =
         (0..PACKS).map(|of| (format!("no-p{of}"), json!("x"))).collect();
@@ -99,6 +99,11 @@ fn denied_by(api: &Api, namespace: &str) -> Option<BTreeSet<usize>> {
         return None;
     }
     let said = answer["message"].as_str().unwrap_or_default();
+    // While a pack changes its version, webhook and admission policies may name a pod's cell differently for a
+    // moment; then nobody gets in.
+    if said.contains("is not the pod's own") {
+        return Some(BTreeSet::new());
+    }
     assert!(said.contains("a pod says no"), "{namespace}: {status} {answer}");
     Some((0..PACKS).filter(|of| said.contains(&format!("p{of}@"))).collect())
 }
@@ -131,7 +136,7 @@ impl Watch {
             for one in (from..FEW).step_by(ASKING) {
                 match denied_by(api, &format!("split-{one}")) {
                     None => wrong.push(format!("split-{one} admitted it")),
-                    Some(packs) if !packs.contains(&pack_of(one)) => {
+                    Some(packs) if !packs.is_empty() && !packs.contains(&pack_of(one)) => {
                         wrong.push(format!("split-{one} was judged by {packs:?}"));
                     }
                     Some(_) => {}
