@@ -20,7 +20,7 @@ use std::process::{Command, Output, Stdio};
 use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::cluster::Cluster;
-use crate::patience::until_ok;
+use crate::patience::{until, until_ok};
 use crate::{helm, programs};
 
 mod plane;
@@ -76,8 +76,13 @@ pub fn run(ground: Ground, out: &mut dyn Write) -> Result<()> {
         writeln!(out, "\n$ {line}")?;
         if line.contains("start-node.sh") {
             stage.cluster = Some(if plane.is_some() { Cluster::start_own()? } else { Cluster::with_node()? });
-            let tended = stage.cluster.as_ref().map_or(Ok(false), Cluster::is_tended)?;
-            ensure!(tended, "the guide needs a controller manager, which makes accounts and ends namespaces");
+            until("a controller manager, which makes accounts and ends namespaces", || {
+                stage
+                    .cluster
+                    .as_ref()
+                    .is_some_and(|cluster| cluster.is_tended().unwrap_or_default())
+                    .then_some(())
+            })?;
             stage.before = stage.everything()?;
             continue;
         }

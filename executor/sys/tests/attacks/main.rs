@@ -18,14 +18,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use bailiwick_sys::outcome::Outcome;
 use bailiwick_sys::profile::{Binding, CgroupLimits, Landlock, Layer, Profile, Tmpfs};
 use bailiwick_sys::{CgroupRoot, Host, Ids, Launcher};
 
 use ground::{
-    Done, build, descendants, descendants_in_the_end, is_root, launcher_program, profile, python, root_name,
-    run_in,
+    Done, TEST_DEADLINE, build, descendants, descendants_in_the_end, is_root, launcher_program, patience,
+    profile, python, root_name, run_in,
 };
 
 /// What is left out of a profile.
@@ -168,7 +169,7 @@ struct Arena {
     /// Folders of its cgroup root, which contain a group for each sandbox.
     roots: Vec<PathBuf>,
     /// What is mounted on the machine.
-    mounts: String,
+    mounts: BTreeSet<String>,
     launchers: BTreeMap<String, Launcher>,
 }
 
@@ -205,7 +206,8 @@ impl Arena {
         // Of those before, one that was ending may have ended.
         let left: Vec<_> = after.difference(before).collect();
         assert!(left.is_empty(), "processes are left by {what}: {left:?}");
-        assert_eq!(self.mounts, mounts(), "mounts are left by {what}");
+        let left = mounts_in_the_end(&self.mounts);
+        assert!(left.is_empty(), "mounts are left by {what}: {left:?}");
         for root in &self.roots {
             let entries =
                 std::fs::read_dir(root).expect("the root is there").map(|entry| entry.unwrap().path());
@@ -232,8 +234,21 @@ impl Arena {
     }
 }
 
-fn mounts() -> String {
-    std::fs::read_to_string("/proc/self/mountinfo").expect("/proc")
+fn mounts() -> BTreeSet<String> {
+    let listed = std::fs::read_to_string("/proc/self/mountinfo").expect("/proc");
+    listed.lines().map(str::to_owned).collect()
+}
+
+/// The mounts that are new and stay. Those of tests that run beside this one go soon.
+fn mounts_in_the_end(before: &BTreeSet<String>) -> BTreeSet<String> {
+    let deadline = Instant::now() + patience(TEST_DEADLINE);
+    loop {
+        let new: BTreeSet<String> = mounts().difference(before).cloned().collect();
+        if new.is_empty() || Instant::now() > deadline {
+            return new;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
 
 /// Whether the kernel has what an attack is about; if not, it is not an attack here.

@@ -17,7 +17,7 @@ use bailiwick_sys::seccomp::{Instruction, Program};
 use bailiwick_sys::{Build, CgroupRoot, Host, Ids, Launcher, Parked, Request};
 
 /// A call that has not ended by then is stuck.
-const TEST_DEADLINE: Duration = Duration::from_secs(300);
+pub(crate) const TEST_DEADLINE: Duration = Duration::from_secs(300);
 
 /// Variable that says how many times slower this machine is, for one whose processors are emulated.
 const SLOWNESS: &str = "BAILIWICK_TEST_SLOWNESS";
