@@ -337,7 +337,7 @@ fn what_is_taken_stays_known_while_something_newer_does_not_compile() {
         taken.collect::<Vec<_>>()
     };
     assert_eq!(taken(&cluster), ["base ^1 1.0.0"]);
-    // What the binding asks for now extends nothing that exists.
+    // There is no such version, so what the one in force takes stays taken.
     cluster.bind("a", of("a", "9.9.9"));
     assert!(!cluster.update()["a"].is_current());
     assert_eq!(taken(&cluster), ["base ^1 1.0.0"]);

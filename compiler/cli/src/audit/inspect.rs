@@ -10,7 +10,8 @@ use bailiwick_audit::{FoldError, Held, Opening, ReadError, disclosed, fold};
 use serde_json::Value;
 
 use super::shown;
-use crate::args::{AuditInspectOptions, Format};
+use crate::args::Format;
+use crate::args::audit::AuditInspectOptions;
 use crate::outcome::Outcome;
 use crate::print::out;
 

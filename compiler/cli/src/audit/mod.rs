@@ -7,7 +7,7 @@ mod verify;
 
 use anyhow::Result;
 
-use crate::args::AuditCommand;
+use crate::args::audit::AuditCommand;
 use crate::outcome::Outcome;
 
 pub(crate) fn run(command: &AuditCommand) -> Result<Outcome> {

@@ -8,7 +8,7 @@ use bailiwick_audit::Proof;
 use bailiwick_audit::note::{self, Checkpoint};
 
 use super::{inspect, shown, verify};
-use crate::args::{AuditCheckProofOptions, AuditProveOptions};
+use crate::args::audit::{AuditCheckProofOptions, AuditProveOptions};
 use crate::files;
 use crate::outcome::Outcome;
 use crate::print::out;

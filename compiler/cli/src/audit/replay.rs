@@ -18,7 +18,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::shown;
-use crate::args::{AuditReplayOptions, Format};
+use crate::args::Format;
+use crate::args::audit::AuditReplayOptions;
 use crate::outcome::Outcome;
 use crate::print::out;
 use crate::recorded::Values;

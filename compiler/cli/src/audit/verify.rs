@@ -7,7 +7,8 @@ use bailiwick_audit::{Damage, Known, Report, Status, note, verify};
 use serde_json::json;
 
 use super::shown;
-use crate::args::{AuditVerifyOptions, Format};
+use crate::args::Format;
+use crate::args::audit::AuditVerifyOptions;
 use crate::files;
 use crate::outcome::Outcome;
 use crate::print::out;

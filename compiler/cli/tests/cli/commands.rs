@@ -281,6 +281,7 @@ fn odd_arguments_get_a_sentence_and_their_exit_code() {
         (&["check", PACK, "--set", "memoryCeiling"], 2, "write NAME=VALUE"),
         (&["check", PACK, "--set", "memoryCeiling=[", "--format", "json"], 2, "--set"),
         (&["check", PACK, "--set", "memoryCeiling=1Gi", "--set", "memoryCeiling=2Gi"], 2, "twice"),
+        (&["explain", "memory-limits", PACK, "--set", "a=1", "--set", "a=2"], 2, "twice"),
         (&["check", PACK, "--set", "nothing=1"], 3, "error[BW02"),
         (&["test", "untested"], 3, "no folder `tests`"),
         (&["test", "badtest"], 3, "did you mean `admission`?"),

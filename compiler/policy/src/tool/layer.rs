@@ -187,8 +187,7 @@ impl<'a> Asking<'a> {
         ready: &'a PreparedRule,
     ) -> Result<Matched, Failure> {
         if let Some(when) = &ready.when
-            && !self
-                .evaluated(asked, rule.mode, when, |value, scope| truth(value, scope, kind(&rule.effect)))?
+            && !self.evaluated(asked, rule.mode, when, |value, scope| truth(value, scope, &rule.effect))?
         {
             return Ok(Matched::No);
         }
@@ -422,13 +421,13 @@ pub(super) fn denial(
     }
 }
 
-/// Whether a condition holds. In a grant, an error that `||` or `&&` absorbed is also one: of an opaque value,
+/// Whether a condition holds. In a rule that permits, an error that `||` or `&&` absorbed is also one: of an opaque value,
 /// because the result was computed without knowing what the call does; of any other, because no error may
 /// take part in a permission.
 pub(super) fn truth(
     value: Result<Value<'_>, EvalError>,
     scope: &Scope<'_>,
-    kind: RuleKind,
+    effect: &RuleEffect,
 ) -> Result<bool, Failure> {
     let failure = |message: &str, fuel: bool| Err(Failure { message: message.to_owned(), fuel });
     if scope.fuel().exhausted() {
@@ -436,7 +435,7 @@ pub(super) fn truth(
     }
     match value {
         Err(error) => failure(&error.to_string(), error.is_limit()),
-        Ok(Value::Bool(true)) if kind.is_grant() => match scope.absorbed() {
+        Ok(Value::Bool(true)) if permits(effect) => match scope.absorbed() {
             None => Ok(true),
             Some(error) => failure(&absorbed(error), false),
         },
@@ -445,7 +444,12 @@ pub(super) fn truth(
     }
 }
 
-/// Why a grant that came to a value grants nothing.
+/// Whether a rule can let something through: a grant, and one that takes a label away, for later calls.
+pub(super) fn permits(effect: &RuleEffect) -> bool {
+    kind(effect).is_grant() || matches!(effect, RuleEffect::Label { remove, .. } if !remove.is_empty())
+}
+
+/// Why a rule that permits, and came to a value, permits nothing.
 fn absorbed(error: &EvalError) -> String {
     match error {
         EvalError::Opaque => "it reads an opaque value".to_owned(),

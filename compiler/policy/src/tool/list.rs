@@ -20,7 +20,7 @@ use super::call::{CallError, Subject, ToolCall};
 use super::decision::DenyReason;
 use super::environment::Shared;
 use super::facts::Facts;
-use super::layer::{RULES_AT_LIMIT, kind};
+use super::layer::{RULES_AT_LIMIT, kind, permits};
 use super::loaded::{Entry, Layer, LayerEntry, LoadedPolicy};
 use super::record::DecisionInputs;
 use super::state::State;
@@ -203,7 +203,7 @@ impl<'a> Look<'a, '_> {
         match value {
             // Such a grant grants nothing, whatever the arguments are.
             Ok(Value::Bool(true))
-                if kind(&rule.effect).is_grant() && scope.absorbed().is_some() && !scope.read_opaque() =>
+                if permits(&rule.effect) && scope.absorbed().is_some() && !scope.read_opaque() =>
             {
                 Truth::Error
             }

@@ -344,8 +344,9 @@ impl<'a> Judge<'a> {
     fn holds(&mut self, asked: &Asked<'a>, result: &CallResult) -> Result<bool, Failure> {
         match asked.ready.when.as_ref() {
             None => Ok(true),
-            Some(when) => self
-                .evaluate(asked, when, result, |value, scope| truth(value, scope, kind(&asked.rule.effect))),
+            Some(when) => {
+                self.evaluate(asked, when, result, |value, scope| truth(value, scope, &asked.rule.effect))
+            }
         }
     }
 

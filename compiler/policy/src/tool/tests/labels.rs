@@ -44,6 +44,16 @@ fn guarded(more: Vec<ToolRule>) -> ToolLayer {
     layer
 }
 
+/// To take a label away lets later calls through: no error may take part in it. To add one restricts.
+#[test]
+fn a_condition_that_ignores_an_error_takes_no_label_away() {
+    let ignoring = || Expr::Or(vec![fails(), boolean(true)]);
+    for (effect, expected) in [(removes(&["secret"]), "EvaluationError"), (adds(&["secret"]), "Allow")] {
+        let layer = guarded(vec![when(rule("labels", effect), ignoring())]);
+        assert_eq!(shown(&World::new(vec![layer]).run("read")), expected);
+    }
+}
+
 #[test]
 fn who_has_read_something_secret_sends_nothing_any_more() {
     let reads = || when(rule("reads", adds(&["secret"])), command_is("read"));
