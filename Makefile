@@ -11,7 +11,7 @@
 #   make test-images    cosign itself signs and the webhook decides; builds cosign first, a few minutes
 #   make test-cluster   bindings, operator and chart on a real API server, then pods on a real node; as root; the first run builds the node, about ten minutes
 #   make fuzz    libFuzzer over everything that reads untrusted bytes; FUZZ_SECONDS for each target (60), FUZZ_TARGETS to name some
-#   make test-user      the executor's tests as an ordinary user: as nobody if root starts them
+#   make test-user      what an ordinary user can run of the tests, as an ordinary user: as nobody if root starts them
 #   make test-cgroup2   sandbox limits on cgroup v2, in a small emulated machine with Debian's kernel; a few minutes
 SHELL := /bin/bash
 CARGO ?= cargo

@@ -133,6 +133,10 @@ def main():
     found = [program for program in programs(sys.stdin) if not ordinary or program.for_ordinary_users()]
     if not found:
         sys.exit("run_tests.py: cargo named no test program; give it what `cargo test --no-run --message-format=json` prints")
+    named = {(package, name) for package, names in FOR_ORDINARY_USERS.items() for name in names or ()}
+    missing = named - {(program.package, program.target) for program in found} if ordinary else set()
+    if missing:
+        sys.exit("run_tests.py: there are no such test programs: " + ", ".join(" ".join(one) for one in sorted(missing)))
     began = time.monotonic()
     if ordinary:
         run_all(found, 1, arguments, as_ordinary_user)

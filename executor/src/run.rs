@@ -60,7 +60,7 @@ struct Ran {
 /// done. The turn and the place of the call pass on behind that.
 #[must_use = "whoever drops it waits until it is done"]
 pub struct Rest {
-    end: Option<End>,
+    end: End,
     /// Whether the result adds labels to the session.
     labels: bool,
     left: Option<Left>,
@@ -109,7 +109,7 @@ impl Job {
         };
         let result_decision = judgement.filter(|_| is_judged).map(judge::Judgement::view);
         self.tell(Ended { outcome: Some(ran.outcome), result: ran.result, result_decision });
-        Rest { end: Some(end), labels, left, job: self }
+        Rest { end, labels, left, job: self }
     }
 
     /// Whether rules apply to its result, which can add labels to the session.
@@ -170,7 +170,7 @@ impl Rest {
     }
 
     fn conclude(&mut self) {
-        let Some(end) = self.end.take() else { return };
+        let end = std::mem::take(&mut self.end);
         let Job { call, session, owed, .. } = &mut self.job;
         let recording = match owed.settle(end) {
             Ok(()) => Recording::Durable,

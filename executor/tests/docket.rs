@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
-use bailiwick_audit::{AppendError, Entry, Event, Held, Options, Wait, Writer};
+use bailiwick_audit::{AppendError, Entry, Event, Held, Options, Writer};
 use bailiwick_executor::clock::{self, BehindLog, MAX_DIFFERENCE_MS};
 use bailiwick_executor::docket::{Docket, DocketError, End, OpenDocketError, OwedResult};
 use bailiwick_policy::json::Json;
@@ -137,7 +137,7 @@ fn calls_at_once_are_counted_one_by_one() {
         start.wait();
         let ruling = docket.rule(&call(name, "c"), None, None).expect("decided");
         let Some(cleared) = ruling.cleared else { return 0 };
-        docket.settle(&call(name, "c"), cleared.at(), End::default(), Wait::Durable).expect("settled");
+        docket.settle(&call(name, "c"), cleared.at(), End::default()).expect("settled");
         1
     };
     let allowed: usize = std::thread::scope(|scope| {
@@ -202,7 +202,7 @@ fn an_end_that_is_too_long_for_its_record_is_recorded_all_the_same() {
     let settle = |name: &str, end: End| {
         let ruling = docket.rule(&call(name, "c"), None, None).expect("decided");
         let cleared = ruling.cleared.expect("allowed");
-        docket.settle(&call(name, "c"), cleared.at(), end, Wait::Durable)
+        docket.settle(&call(name, "c"), cleared.at(), end)
     };
     settle(&names[0], end(4_500, 4_000)).expect("its plain value stands beside the record");
     let refused = settle(&names[1], end(9_000, 10)).expect_err("it cannot be told");
@@ -210,9 +210,7 @@ fn an_end_that_is_too_long_for_its_record_is_recorded_all_the_same() {
     // It has ended all the same: the session goes on, and closes.
     for name in &names {
         let ruling = docket.rule(&call(name, "d"), None, None).expect("decided");
-        docket
-            .settle(&call(name, "d"), ruling.cleared.expect("allowed").at(), end(1, 1), Wait::Durable)
-            .expect("settled");
+        docket.settle(&call(name, "d"), ruling.cleared.expect("allowed").at(), end(1, 1)).expect("settled");
         docket.close_session(name, "closed").expect("closed");
     }
     drop(docket);

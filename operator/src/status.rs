@@ -56,7 +56,8 @@ pub fn status(live: &Live, said: &[Said], mut more: Map<String, Value>, now: &st
     Value::Object(more)
 }
 
-/// The member of a binding's status that is the operator's alone: to add to it is to change what it says.
+/// The member of a binding's status that its CRD declares atomic: to apply it replaces all of it, so that what others add
+/// to it is a difference.
 const WHOLE: &str = "ifLost";
 
 /// Whether the API server already has all of this.

@@ -2,8 +2,9 @@
 
 use bailiwick_policy::policy::tools::Mode;
 use bailiwick_policy::tool::{
-    ApprovalRequest, CallResult, Change, Effect, Listing, LoadedPolicy, Plan, Redactions, ResultDecision,
-    ResultEffect, ResultInputs, RuleKind, RuleOutcome, RuleReport, ToolCall, ToolDecision, VerifiedApproval,
+    ApprovalRequest, CallResult, Change, Effect, Listing, LoadedPolicy, Plan, PlannedCall, Redactions,
+    ResultDecision, ResultEffect, ResultInputs, RuleKind, RuleOutcome, RuleReport, ToolCall, ToolDecision,
+    VerifiedApproval,
 };
 
 use super::stage::{SESSION, Stage, staged};
@@ -59,11 +60,10 @@ impl<'c> Staged<'c> {
     /// call that is not allowed has none.
     pub(super) fn judged(&self, decision: &ToolDecision, happened: Happened) -> Result<Happened, String> {
         let Some(result) = &self.case.result else { return Ok(happened) };
-        let (stage, approved) = self.settled(decision)?;
-        let Effect::Allow(permit) = &approved.as_ref().unwrap_or(decision).effect else {
-            return Ok(happened);
-        };
-        delivered(&stage, permit.get().call(), result, happened)
+        let judged = self.admitted(decision, |stage, planned| {
+            delivered(stage, planned.call(), result, happened.clone())
+        })?;
+        Ok(judged.unwrap_or(happened))
     }
 
     /// The plan of a call with a result, once every approver that is needed agreed; and what happens to the
@@ -72,12 +72,12 @@ impl<'c> Staged<'c> {
     /// # Errors
     /// Why the result cannot be judged.
     pub fn judge(&self, decision: &ToolDecision) -> Result<Option<(Plan, Happened)>, String> {
-        let (stage, approved) = self.settled(decision)?;
-        let Effect::Allow(permit) = &approved.as_ref().unwrap_or(decision).effect else { return Ok(None) };
         let Some(result) = &self.case.result else { return Ok(None) };
-        let happened = Happened { labels: Some(Relabelled::default()), ..happened(decision) };
-        let happened = delivered(&stage, permit.get().call(), result, happened)?;
-        Ok(Some((permit.get().plan().clone(), happened)))
+        self.admitted(decision, |stage, planned| {
+            let happened = Happened { labels: Some(Relabelled::default()), ..happened(decision) };
+            let happened = delivered(stage, planned.call(), result, happened)?;
+            Ok((planned.plan().clone(), happened))
+        })
     }
 
     /// What the decision on the result reads, and the result, once every approver that is needed agreed. The
@@ -89,11 +89,11 @@ impl<'c> Staged<'c> {
         &self,
         decision: &ToolDecision,
     ) -> Result<Option<Option<(ResultInputs, CallResult)>>, String> {
-        let (stage, approved) = self.settled(decision)?;
-        let Effect::Allow(permit) = &approved.as_ref().unwrap_or(decision).effect else { return Ok(None) };
-        let result = call_result(&self.case.result.clone().unwrap_or_default())?;
-        let inputs = ResultInputs::of(stage.policy, permit.get().call(), &stage.state, stage.now_ms);
-        Ok(Some(inputs.map(|inputs| (inputs, result))))
+        self.admitted(decision, |stage, planned| {
+            let result = call_result(&self.case.result.clone().unwrap_or_default())?;
+            let inputs = ResultInputs::of(stage.policy, planned.call(), &stage.state, stage.now_ms);
+            Ok(inputs.map(|inputs| (inputs, result)))
+        })
     }
 
     /// The labels that the session gains and loses by the call; if approval is needed, after the approvers
@@ -128,6 +128,20 @@ impl<'c> Staged<'c> {
             let rule = hidden.rule.map(|rule| format!("/{rule}")).unwrap_or_default();
             Err(format!("{}{rule}: {:?}", hidden.pack.unwrap_or_default(), hidden.reason))
         }))
+    }
+
+    /// What comes of the call, in the session that admitted it, once every approver that is needed agreed; `None`: it
+    /// is not allowed.
+    fn admitted<T>(
+        &self,
+        decision: &ToolDecision,
+        of: impl FnOnce(&Stage<'c>, &PlannedCall) -> Result<T, String>,
+    ) -> Result<Option<T>, String> {
+        let (stage, approved) = self.settled(decision)?;
+        match &approved.as_ref().unwrap_or(decision).effect {
+            Effect::Allow(permit) => of(&stage, permit.get()).map(Some),
+            Effect::Ask(_) | Effect::Deny(_) => Ok(None),
+        }
     }
 
     /// The session after the call was decided; if approval is needed, after every approver agreed, with the

@@ -1,4 +1,4 @@
-//! Texts that a regular expression matches, and texts near a constant.
+//! Texts that a regular expression matches.
 
 use std::collections::BTreeSet;
 

@@ -3,17 +3,17 @@
 //!
 //! *Together*: rules with one action over the same requests are one policy of the floor, with one budget.
 
-use std::collections::BTreeMap;
+mod sizes;
+
 use std::ops::Range as Bytes;
-use std::sync::Arc;
 
-use bailiwick_policy::ir::Const;
-
-use crate::cel::cost::{Dominant, Estimator, MAX_OF_CONDITIONS, MAX_OF_ONE, MAX_OF_POLICY, Range, Sizes};
-use crate::cel::{Parameter, Type};
+use crate::cel::Type;
+use crate::cel::cost::{Dominant, Estimator, MAX_OF_CONDITIONS, MAX_OF_ONE, MAX_OF_POLICY};
 use crate::check::bw0526_api_server_cost;
-use crate::custom_kinds::Bounds;
 use crate::diagnostic::{Diagnostic, FieldPath};
+
+use sizes::Assumed;
+pub(super) use sizes::Known;
 
 /// Largest list size worth a note. Objects with longer lists are rejected by the API server for their size,
 /// or are not real pods.
@@ -21,17 +21,6 @@ const MAX_ELEMENTS: u64 = 1_000;
 /// The same for all expressions of a policy at once. Lists within lists of more elements make an object of more bytes than
 /// the API server stores (1.5 MB), and a list of as many containers is no real pod's.
 const MAX_ELEMENTS_TOGETHER: u64 = 500;
-/// Assumed characters of a string in the object; names and images are shorter.
-const CHARACTERS: u64 = 64;
-
-/// What is known of sizes.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Known {
-    /// What the schema of the rule's custom resource allows.
-    pub(super) bounds: Option<Arc<Bounds>>,
-    /// The values of the parameters.
-    pub(super) params: Arc<BTreeMap<String, Parameter>>,
-}
 
 /// The expressions of a rule.
 #[derive(Debug, Default)]
@@ -43,67 +32,6 @@ pub(super) struct Costs {
     spent: Vec<(String, Estimator)>,
     /// The smallest size of lists in a note about one expression.
     noted: Option<u64>,
-}
-
-/// Assumes that every list and map has this many elements, or fewer where it may not have as many.
-struct Assumed<'a> {
-    elements: u64,
-    /// The same for texts that are known to be bounded.
-    characters: u64,
-    known: &'a Known,
-}
-
-impl Sizes for Assumed<'_> {
-    fn of(&self, place: Option<&[String]>, of: &Type) -> Option<Range> {
-        let (bound, value) = place.map_or((None, None), |place| self.known.at(place));
-        let most = match of {
-            Type::List(_) | Type::Map(..) | Type::Dyn => {
-                value.unwrap_or_else(|| bound.map_or(self.elements, |bound| bound.min(self.elements)))
-            }
-            Type::String | Type::Bytes => {
-                value.unwrap_or_else(|| bound.map_or(CHARACTERS, |bound| bound.min(self.characters)))
-            }
-            _ => return None,
-        };
-        Some(Range::new(0, most))
-    }
-}
-
-impl Known {
-    /// What the schema allows at a place, and the size of the parameter's value there.
-    fn at(&self, place: &[String]) -> (Option<u64>, Option<u64>) {
-        match place {
-            [root, path @ ..] if root == "object" || root == "oldObject" => {
-                (self.bounds.as_ref().and_then(|bounds| bounds.get(path)).copied(), None)
-            }
-            [root, name, path @ ..] if root == "params" => {
-                (None, self.params.get(name).and_then(|parameter| size(&parameter.value, path)))
-            }
-            _ => (None, None),
-        }
-    }
-
-    fn assuming(&self, elements: u64) -> Assumed<'_> {
-        Assumed { elements, characters: u64::MAX, known: self }
-    }
-}
-
-/// The size of the largest part of a constant at a path.
-fn size(value: &Const, path: &[String]) -> Option<u64> {
-    let Some((step, path)) = path.split_first() else {
-        return match value {
-            Const::Str(text) => Some(text.chars().count() as u64),
-            Const::List(items) => Some(items.len() as u64),
-            Const::Map(entries) => Some(entries.len() as u64),
-            _ => None,
-        };
-    };
-    match value {
-        Const::List(items) => items.iter().filter_map(|item| size(item, path)).max(),
-        Const::Map(entries) if step == "@keys" => entries.iter().filter_map(|(key, _)| size(key, path)).max(),
-        Const::Map(entries) => entries.iter().filter_map(|(_, value)| size(value, path)).max(),
-        _ => None,
-    }
 }
 
 impl Costs {
@@ -124,66 +52,100 @@ impl Costs {
 
     /// A note, if the expression would cost too much with lists of a size that objects may have.
     pub(super) fn note(&mut self, source: &str, estimator: &Estimator, at: &FieldPath) -> Option<Diagnostic> {
-        let cost = |elements| estimator.cost(&self.known.assuming(elements)).max;
-        let least = least(MAX_ELEMENTS, |elements| cost(elements) > MAX_OF_ONE)?;
-        self.noted = Some(self.noted.map_or(least, |noted| noted.min(least)));
+        let all = vec![(source, estimator, &self.known)];
+        let spending = Spending { all, budget: MAX_OF_ONE, most_elements: MAX_ELEMENTS };
+        let least = spending.least()?;
         let message = format!(
             "on the API server this may cost more than one expression is given{}",
             where_lists(least)
         );
         let note = Diagnostic::new(bw0526_api_server_cost::CODE, at.clone(), message);
-        Some(match estimator.dominant(&self.known.assuming(least)) {
+        let note = match spending.help(least) {
             None => note,
-            Some(dominant) => {
-                let help = self.known.help(source, estimator, &dominant, least);
-                note.with_range(dominant.bytes).with_help(help)
-            }
-        })
+            Some((dominant, help)) => note.with_range(dominant.bytes).with_help(help),
+        };
+        self.noted = Some(self.noted.map_or(least, |noted| noted.min(least)));
+        Some(note)
     }
 }
 
 /// A note for each budget that the expressions of rules that are one policy may exceed together, although none does so alone.
 pub(super) fn together(rules: &[Costs], at: &FieldPath) -> Vec<Diagnostic> {
-    let spent = rules.iter().flat_map(|rule| rule.spent.iter().map(move |one| (one, &rule.known)));
+    let spent = rules.iter().flat_map(|rule| rule.spent.iter().map(|one| placed(one, &rule.known)));
     // All have the same.
-    let conditions =
-        rules.iter().take(1).flat_map(|rule| rule.conditions.iter().map(move |one| (one, &rule.known)));
+    let conditions = rules.first().into_iter();
+    let conditions = conditions.flat_map(|rule| rule.conditions.iter().map(|one| placed(one, &rule.known)));
     let noted = rules.iter().filter_map(|rule| rule.noted).min();
     let budgets = [
-        (
-            spent.collect::<Vec<Placed<'_>>>(),
-            MAX_OF_POLICY,
-            "expressions",
-            "the rules that are one policy are",
-        ),
+        (spent.collect(), MAX_OF_POLICY, "expressions", "the rules that are one policy are"),
         (conditions.collect(), MAX_OF_CONDITIONS, "match conditions", "those of one policy are"),
     ];
     let over = budgets.into_iter().filter_map(|(all, budget, what, whose)| {
-        let sum = |elements| all.iter().fold(0_u64, |sum, one| sum.saturating_add(cost(*one, elements)));
-        let least = least(MAX_ELEMENTS_TOGETHER, |elements| sum(elements) > budget)?;
+        let spending = Spending { all, budget, most_elements: MAX_ELEMENTS_TOGETHER };
+        let least = spending.least()?;
         if noted.is_some_and(|noted| noted <= least) {
             return None;
         }
         let message = format!(
             "on the API server these {} {what} together may cost more than {whose} given{}",
-            all.len(),
+            spending.all.len(),
             where_lists(least)
         );
         let note = Diagnostic::new(bw0526_api_server_cost::CODE, at.clone(), message);
-        let ((source, estimator), known) = all.iter().max_by_key(|one| cost(**one, least))?;
-        Some(match estimator.dominant(&known.assuming(least)) {
+        Some(match spending.help(least) {
             None => note,
-            Some(dominant) => note.with_help(known.help(source, estimator, &dominant, least)),
+            Some((_, help)) => note.with_help(help),
         })
     });
     over.collect()
 }
 
 /// An expression with its text, and what is known where it stands.
-type Placed<'c> = (&'c (String, Estimator), &'c Known);
+type Placed<'c> = (&'c str, &'c Estimator, &'c Known);
 
-fn cost(((_, estimator), known): Placed<'_>, elements: u64) -> u64 {
-    estimator.cost(&known.assuming(elements)).max
+fn placed<'c>((source, estimator): &'c (String, Estimator), known: &'c Known) -> Placed<'c> {
+    (source, estimator, known)
+}
+
+/// Expressions with one budget.
+struct Spending<'c> {
+    all: Vec<Placed<'c>>,
+    budget: u64,
+    /// Largest size of lists worth a note.
+    most_elements: u64,
+}
+
+impl Spending<'_> {
+    fn exceeds(&self, elements: u64, characters: u64) -> bool {
+        let sum = self.all.iter().fold(0_u64, |sum, (_, estimator, known)| {
+            sum.saturating_add(estimator.cost(&Assumed { elements, characters, known }).max)
+        });
+        sum > self.budget
+    }
+
+    /// The least size of lists at which they cost too much.
+    fn least(&self) -> Option<u64> {
+        least(self.most_elements, |elements| self.exceeds(elements, u64::MAX))
+    }
+
+    /// What costs most at a size of lists, and the bound that mends it.
+    fn help(&self, elements: u64) -> Option<(Dominant, String)> {
+        let cost = |(_, estimator, known): &&Placed<'_>| estimator.cost(&known.assuming(elements)).max;
+        let (source, estimator, known) = self.all.iter().max_by_key(cost)?;
+        let dominant = estimator.dominant(&known.assuming(elements))?;
+        let is_text = matches!(dominant.of, Type::String | Type::Bytes);
+        let help = help(known, source, &dominant, self.fitting(is_text, elements));
+        Some((dominant, help))
+    }
+
+    /// The largest size of lists, or of bounded texts, with which they still fit, if others do not: `elements` of lists.
+    fn fitting(&self, is_text: bool, elements: u64) -> Option<u64> {
+        let too_many = match is_text {
+            false => elements,
+            true => least(u64::from(u32::MAX), |characters| self.exceeds(self.most_elements, characters))?,
+        };
+        too_many.checked_sub(1).filter(|fits| *fits > 0)
+    }
 }
 
 fn where_lists(least: u64) -> String {
@@ -211,54 +173,40 @@ fn least(limit: u64, holds: impl Fn(u64) -> bool) -> Option<u64> {
     Some(to)
 }
 
-impl Known {
-    /// What dominates, and the bound that mends it.
-    fn help(&self, source: &str, estimator: &Estimator, dominant: &Dominant, least: u64) -> String {
-        let text = |bytes: &Bytes<usize>| shortened(source.get(bytes.clone()).unwrap_or(source));
-        let what = text(&dominant.bytes);
-        let costs = match dominant.loops {
-            0 => format!("`{what}` costs most:"),
-            1 => format!("the loop `{what}` costs most: look at less in each turn, or"),
-            loops => format!(
-                "{loops} loops inside each other in `{what}` cost most: look at less in each turn, or"
-            ),
-        };
-        let over = text(&dominant.over);
-        let (root, path) = dominant.place.as_deref().and_then(<[String]>::split_first).unzip();
-        let is_text = matches!(dominant.of, Type::String | Type::Bytes);
-        match (root.map(String::as_str), path, self.fitting(estimator, is_text, least)) {
-            (Some("params"), Some([name, ..]), _) => {
-                format!("{costs} give the parameter `{name}` a smaller `maxItems`")
-            }
-            (Some("object" | "oldObject"), Some(path @ [first, ..]), Some(fits))
-                if self.bounds.is_some() && first != "metadata" =>
-            {
-                let bound = match dominant.of {
-                    Type::String | Type::Bytes => "maxLength",
-                    Type::Map(..) => "maxProperties",
-                    _ => "maxItems",
-                };
-                let field = path.join(".").replace(".@items", "[]").replace(".@values", "[]");
-                format!("{costs} have `{bound}: {fits}` for `{field}` in its schema")
-            }
-            (.., Some(fits)) => format!(
-                "{costs} let `size({over}) <= {fits} && …` refuse longer {} first",
-                if is_text { "texts" } else { "lists" }
-            ),
-            (.., None) => format!("{costs} ask for less; no bound of `{over}` alone mends that"),
+/// What to do about what dominates: `fits` is the largest size of it, if any, that mends it alone.
+fn help(known: &Known, source: &str, dominant: &Dominant, fits: Option<u64>) -> String {
+    let text = |bytes: &Bytes<usize>| shortened(source.get(bytes.clone()).unwrap_or(source));
+    let what = text(&dominant.bytes);
+    let costs = match dominant.loops {
+        0 => format!("`{what}` costs most:"),
+        1 => format!("the loop `{what}` costs most: look at less in each turn, or"),
+        loops => {
+            format!("{loops} loops inside each other in `{what}` cost most: look at less in each turn, or")
         }
-    }
-
-    /// The largest size of lists, or of bounded texts, that still fits one expression.
-    fn fitting(&self, estimator: &Estimator, is_text: bool, least_elements: u64) -> Option<u64> {
-        if !is_text {
-            return least_elements.checked_sub(1).filter(|fits| *fits > 0);
+    };
+    let over = text(&dominant.over);
+    let (root, path) = dominant.place.as_deref().and_then(<[String]>::split_first).unzip();
+    let is_text = matches!(dominant.of, Type::String | Type::Bytes);
+    match (root.map(String::as_str), path, fits) {
+        (Some("params"), Some([name, ..]), _) => {
+            format!("{costs} give the parameter `{name}` a smaller `maxItems`")
         }
-        let exceeds = |characters| {
-            let sizes = Assumed { elements: MAX_ELEMENTS, characters, known: self };
-            estimator.cost(&sizes).max > MAX_OF_ONE
-        };
-        least(u64::from(u32::MAX), exceeds)?.checked_sub(1).filter(|fits| *fits > 0)
+        (Some("object" | "oldObject"), Some(path @ [first, ..]), Some(fits))
+            if known.bounds.is_some() && first != "metadata" =>
+        {
+            let bound = match dominant.of {
+                Type::String | Type::Bytes => "maxLength",
+                Type::Map(..) => "maxProperties",
+                _ => "maxItems",
+            };
+            let field = path.join(".").replace(".@items", "[]").replace(".@values", "[]");
+            format!("{costs} have `{bound}: {fits}` for `{field}` in its schema")
+        }
+        (.., Some(fits)) => format!(
+            "{costs} let `size({over}) <= {fits} && …` refuse longer {} first",
+            if is_text { "texts" } else { "lists" }
+        ),
+        (.., None) => format!("{costs} ask for less; no bound of `{over}` alone mends that"),
     }
 }
 
@@ -274,10 +222,13 @@ fn shortened(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use bailiwick_policy::ir::Const;
     use serde_json::json;
 
     use super::*;
-    use crate::cel::{Context, Interner, compile_and_cost};
+    use crate::cel::{Context, Interner, Parameter, compile_and_cost};
     use crate::custom_kinds::CustomKinds;
 
     const LOOPS: &str =
@@ -285,8 +236,13 @@ mod tests {
 
     /// The costs of a rule over widgets whose `spec.items` has this schema.
     fn costs(items: serde_json::Value) -> (Context, Costs) {
+        of_widgets(items, 50_000_000)
+    }
+
+    /// The same with the longest `spec.name`.
+    fn of_widgets(items: serde_json::Value, longest: u64) -> (Context, Costs) {
         let mut kinds = CustomKinds::default();
-        let spec = json!({"type": "object", "properties": {"items": items, "name": {"type": "string", "maxLength": 50_000_000}}});
+        let spec = json!({"type": "object", "properties": {"items": items, "name": {"type": "string", "maxLength": longest}}});
         kinds
             .add(&json!({
                 "apiVersion": "apiextensions.k8s.io/v1",
@@ -351,24 +307,49 @@ mod tests {
         assert!(said.contains("give the parameter `names` a smaller `maxItems`"), "{said}");
     }
 
+    /// That many rules with one expression over such widgets, of which none costs too much.
+    fn rules(count: usize, source: &str, items: &serde_json::Value, longest: u64) -> Vec<Costs> {
+        let one = |_| {
+            let (context, mut costs) = of_widgets(items.clone(), longest);
+            assert_eq!(note(source, &context, &mut costs), None);
+            costs.spend(source, estimator(source, &context));
+            costs.ask(source, estimator(source, &context));
+            costs
+        };
+        (0..count).map(one).collect()
+    }
+
     #[test]
     fn what_none_spends_alone_all_may_spend_together() {
         let source = "object.spec.items.all(a, object.spec.items.all(b, a != b))";
-        let rules = |count: usize| -> Vec<Costs> {
-            let one = |_| {
-                let bounded = json!({"type": "array", "maxItems": 120, "items": {"type": "string"}});
-                let (context, mut costs) = costs(bounded);
-                assert_eq!(note(source, &context, &mut costs), None);
-                costs.spend(source, estimator(source, &context));
-                costs.ask(source, estimator(source, &context));
-                costs
-            };
-            (0..count).map(one).collect()
-        };
-        assert!(together(&rules(2), &FieldPath::spec()).is_empty());
-        let notes = together(&rules(200), &FieldPath::spec());
+        let items = json!({"type": "array", "maxItems": 120, "items": {"type": "string"}});
+        assert!(together(&rules(2, source, &items, 1), &FieldPath::spec()).is_empty());
+        let notes = together(&rules(200, source, &items, 1), &FieldPath::spec());
         let [note] = notes.as_slice() else { panic!("{notes:?}") };
         assert!(note.message.contains("these 200 expressions together"), "{}", note.message);
         assert!(note.help.contains("`spec.items` in its schema"), "{}", note.help);
+    }
+
+    #[test]
+    fn the_bound_that_is_named_mends_what_all_spend_together() {
+        let source = "object.spec.name.matches('^a+$')";
+        let items = json!({"type": "array", "items": {"type": "string"}});
+        let notes = together(&rules(200, source, &items, 1_000_000), &FieldPath::spec());
+        let [note] = notes.as_slice() else { panic!("{notes:?}") };
+        let (_, bound) = note.help.split_once("`maxLength: ").unwrap_or_else(|| panic!("{}", note.help));
+        let bound: u64 = bound.split('`').next().unwrap().parse().unwrap();
+        assert!(bound < 1_000_000, "{bound}");
+        assert!(together(&rules(200, source, &items, bound), &FieldPath::spec()).is_empty(), "{bound}");
+    }
+
+    #[test]
+    fn metadata_is_bounded_by_no_schema() {
+        let (context, mut costs) = costs(json!({"type": "array", "items": {"type": "string"}}));
+        let source = LOOPS.replace("spec.items", "metadata.annotations");
+        let said = note(&source, &context, &mut costs).unwrap();
+        assert!(
+            said.contains("`size(object.metadata.annotations) <= ") && !said.contains("schema"),
+            "{said}"
+        );
     }
 }

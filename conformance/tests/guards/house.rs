@@ -1,8 +1,8 @@
 //! What the house promises beside its code: the documents that everyone looks for, and the linters and bans
 //! that CI applies. Each of these fails nothing else when it goes.
 
-use crate::documents::made;
-use crate::{root, source_files};
+use crate::documents::{made, read};
+use crate::source_files;
 
 /// What a panic, a silent allowance or a forgotten end would need (`conformance/tests/guards` has the rest).
 const DENIED: &[&str] = &[
@@ -37,10 +37,6 @@ const DOCUMENTS: &[(&str, &str)] = &[
     ("docs/adr/0003-the-meet.md", "# 3. "),
     ("docs/adr/0004-successors-of-named-crates.md", "# 4. "),
 ];
-
-fn read(path: &str) -> String {
-    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
 
 fn toml(path: &str) -> toml::Table {
     read(path).parse().unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -79,9 +75,9 @@ fn every_package_is_held_to_the_panic_free_set() {
 }
 
 #[test]
-fn ci_is_the_linters_and_every_test() {
+fn ci_is_the_linters_every_test_and_the_demo() {
     let script = read(".ci/run");
-    for line in ["export CI=true", "make lint", "make test"] {
+    for line in ["export CI=true", "make lint", "make test", "make demo"] {
         assert!(script.lines().any(|one| one == line), ".ci/run does not say `{line}`");
     }
     let said = made("lint");

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::packs::{binding, broken, pack};
+use crate::packs::{binding, broken, pack, pod};
 use crate::stage::{Operator, SYSTEM, Stage, condition, until};
 
 const CONTROLS: &str = "networkpolicies,validatingadmissionpolicies,validatingadmissionpolicybindings";
@@ -425,23 +425,6 @@ fn others_are_kept_beside_it(stage: &Stage) {
     });
 }
 
-/// A pod that the pack of the tests allows, in a cell.
-fn pod(name: &str, namespace: &str, cell: &str) -> String {
-    let pod = json!({
-        "apiVersion": "v1", "kind": "Pod",
-        "metadata": { "name": name, "namespace": namespace, "labels": { "app": "agent", "bailiwick.dev/cell": cell } },
-        "spec": {
-            "automountServiceAccountToken": false, "terminationGracePeriodSeconds": 0,
-            "securityContext": { "runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": { "type": "RuntimeDefault" } },
-            "containers": [{
-                "name": "c", "image": "registry.example.org/agent:1",
-                "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } },
-            }],
-        },
-    });
-    pod.to_string()
-}
-
 #[test]
 fn pods_of_an_earlier_cell_keep_their_network_until_they_end() {
     let stage = Stage::new();
@@ -449,7 +432,7 @@ fn pods_of_an_earlier_cell_keep_their_network_until_they_end() {
     let object = bound(&stage, "running");
     let cell = object["status"]["cells"][0]["name"].as_str().expect("a cell").to_owned();
     // Its account may take a moment.
-    until("a pod of the cell", || stage.api().apply(&pod("agent", "running-a", &cell)).ok());
+    until("a pod of the cell", || stage.api().apply(&pod("agent", "running-a", &cell).to_string()).ok());
     let old = name(&allowing(&stage, "running-a")[0]);
     let spec = || stage.get("networkpolicy", &old, Some("running-a")).map(|one| one["spec"].clone());
     let wanted = spec().expect("the policy of the pod");

@@ -1,4 +1,6 @@
-//! Packs and bindings for the tests.
+//! Packs, bindings and a pod for the tests.
+
+use serde_json::{Value, json};
 
 /// A pack whose pods may talk to one network, at a version.
 pub(crate) fn pack(name: &str, version: &str, cidr: &str) -> String {
@@ -47,4 +49,20 @@ pub(crate) fn binding(name: &str, pack: &str, version: &str, more: &str) -> Stri
     format!(
         "{{apiVersion: bailiwick.dev/v1alpha1, kind: PolicyBinding, metadata: {{name: {name}}}, spec: {{pack: {{name: {pack}, version: {version}}}{more}}}}}"
     )
+}
+
+/// A pod that the pack of the tests allows, in a cell.
+pub(crate) fn pod(name: &str, namespace: &str, cell: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": name, "namespace": namespace, "labels": { "app": "agent", "bailiwick.dev/cell": cell } },
+        "spec": {
+            "automountServiceAccountToken": false, "terminationGracePeriodSeconds": 0,
+            "securityContext": { "runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": { "type": "RuntimeDefault" } },
+            "containers": [{
+                "name": "c", "image": "registry.example.org/agent:1",
+                "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } },
+            }],
+        },
+    })
 }

@@ -2,7 +2,8 @@
 //! two real webhooks, and requests all the time while bindings come, change and go.
 //!
 //! Only the webhooks can deny here: the rule is in Rego, which no admission policy evaluates. So a request that
-//! all configurations miss for a moment is admitted, and the test fails.
+//! all configurations miss for a moment is admitted, and the test fails. While a pack changes its version, the
+//! policy on cells may deny too ([`denied_by`]); for that moment the history of the configurations decides.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

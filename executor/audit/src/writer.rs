@@ -56,11 +56,6 @@ impl<T> Recorded<T> {
     pub const fn at(&self) -> &Appended {
         &self.at
     }
-
-    /// The permit and the position of its intent. A permit alone runs nothing.
-    pub fn into_parts(self) -> (T, Appended) {
-        (self.permit, self.at)
-    }
 }
 
 /// A permit whose intent is on its way to the disk.

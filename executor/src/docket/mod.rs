@@ -24,9 +24,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bailiwick_audit::{
-    AppendError, Entry, Event, Options, Pending, PendingIntent, Recorded, Wait, Watch, Writer,
-};
+use bailiwick_audit::{AppendError, Entry, Event, Options, Pending, PendingIntent, Recorded, Watch, Writer};
 use bailiwick_policy::policy::tools::{Audit, AuditAdmission, Keep};
 use bailiwick_policy::tool::{
     DecisionRecord, Effect, Listing, LoadedPolicy, Permit, PlannedCall, ResultDecision, ResultInputs, State,
@@ -232,16 +230,15 @@ impl Docket {
         Ok(ResultInputs::of(&self.policy, call, book.state(), now_ms))
     }
 
-    /// Records how a call ended. Without waiting, the record joins the next group that is written.
+    /// Records how a call ended, and waits until that is durable.
     ///
     /// # Errors
-    /// See [`DocketError`]. The call stays open in the log, which says so.
+    /// See [`DocketError`]. Unless a bare record took its place ([`takes_a_bare_record`]), the call stays open in the log.
     pub fn settle(
         &self,
         call: &ToolCall,
         intent: &bailiwick_audit::Appended,
         end: End,
-        wait: Wait,
     ) -> Result<(), DocketError> {
         let book = self.book()?;
         let logged_ms = book.state().now_ms();
@@ -250,31 +247,16 @@ impl Docket {
         let used = end.used;
         delta.changes.extend(end.decision.as_ref().and_then(ResultDecision::change));
         let entry = self.result_entry(call, end, &delta)?;
-        let begun = self.begin_result(intent, entry, wait);
-        if let Err(error @ (AppendError::TooLong { .. } | AppendError::Field(_) | AppendError::Io(_))) = begun
-        {
-            // An error in the full record must not keep the call, and with it its session, open for ever.
-            // Such errors occur before the record is queued, and the bare record needs neither a line that
-            // long nor a file next to the log.
-            let delta = State::settle(call.session(), call.id(), used, now_ms);
-            let bare = self.result_entry(call, End::bare("Unrecorded"), &delta)?;
-            let begun = self.begin_result(intent, bare, wait);
-            settled(book, &delta, begun)?;
-            return Err(error.into());
-        }
-        settled(book, &delta, begun)
-    }
-
-    fn begin_result(
-        &self,
-        intent: &bailiwick_audit::Appended,
-        entry: Entry,
-        wait: Wait,
-    ) -> Result<Option<Pending>, AppendError> {
-        match wait {
-            Wait::No => self.writer.append_result(intent, entry, wait).map(|_| None),
-            Wait::Durable => self.writer.begin_result(intent, entry).map(Some),
-        }
+        let error = match self.writer.begin_result(intent, entry) {
+            Err(error) if takes_a_bare_record(&error) => error,
+            begun => return settled(book, &delta, begun),
+        };
+        // An error in the full record must not keep the call, and with it its session, open for ever.
+        let delta = State::settle(call.session(), call.id(), used, now_ms);
+        let bare = self.result_entry(call, End::bare("Unrecorded"), &delta)?;
+        let begun = self.writer.begin_result(intent, bare);
+        settled(book, &delta, begun)?;
+        Err(error.into())
     }
 
     /// The names of the tools that are listed for the subject. With a session, conditions can read its state.
@@ -370,16 +352,20 @@ impl Docket {
 fn settled(
     mut book: MutexGuard<'_, Book>,
     delta: &StateDelta,
-    begun: Result<Option<Pending>, AppendError>,
+    begun: Result<Pending, AppendError>,
 ) -> Result<(), DocketError> {
     if matches!(begun, Ok(_) | Err(AppendError::NotYet(_))) {
         book.settle(delta)?;
     }
     drop(book);
-    if let Some(result) = begun? {
-        result.wait()?;
-    }
+    begun?.wait()?;
     Ok(())
+}
+
+/// Whether a bare record is written in the place of a result that had this error. Such errors occur before a record is
+/// queued, and the bare one needs neither a line that long nor a file next to the log.
+const fn takes_a_bare_record(error: &AppendError) -> bool {
+    matches!(error, AppendError::TooLong { .. } | AppendError::Field(_) | AppendError::Io(_))
 }
 
 /// The state after every record of the log.

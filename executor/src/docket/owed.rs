@@ -3,10 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use bailiwick_audit::{AppendError, Recorded, Wait};
+use bailiwick_audit::{AppendError, Recorded};
 use bailiwick_policy::tool::{Permit, PlannedCall};
 
-use super::{Docket, DocketError, End};
+use super::{Docket, DocketError, End, takes_a_bare_record};
 
 /// The right to run a call, with the debt that comes with it: a result on record. Dropped without one, because
 /// the thread that ran the call has panicked or nobody has run it, the result is `Unknown` and the call charged in
@@ -41,7 +41,7 @@ impl OwedResult {
     /// # Errors
     /// See [`Docket::settle`].
     pub fn settle(&mut self, end: End) -> Result<(), DocketError> {
-        let settled = self.docket.settle(self.planned().call(), self.cleared.at(), end, Wait::Durable);
+        let settled = self.docket.settle(self.planned().call(), self.cleared.at(), end);
         // Not reached by a panic, which leaves the debt.
         self.is_settled = is_queued(&settled);
         settled
@@ -57,9 +57,17 @@ impl OwedResult {
         let settled = catch_unwind(AssertUnwindSafe(|| self.settle(End::bare("Unknown"))));
         self.is_settled = true;
         match settled {
-            Ok(Ok(())) => tracing::error!(call, "a fault ended a call; its outcome is recorded as unknown"),
-            Ok(Err(error)) => tracing::error!(call, %error, "the unknown end of a call cannot be recorded"),
-            Err(_) => tracing::error!(call, "a fault kept the unknown end of a call from being recorded"),
+            Ok(Ok(())) => tracing::error!(
+                call,
+                "the end of a call was not recorded; its outcome is recorded as unknown"
+            ),
+            Ok(Err(error)) => {
+                tracing::error!(call, %error, "the end of a call was not recorded, nor can it be recorded as unknown")
+            }
+            Err(_) => tracing::error!(
+                call,
+                "the end of a call was not recorded, and a fault kept it from being recorded as unknown"
+            ),
         }
     }
 }
@@ -71,9 +79,12 @@ impl Drop for OwedResult {
 }
 
 /// Whether the log was given a result, be it a bare one ([`Docket::settle`]).
-const fn is_queued(settled: &Result<(), DocketError>) -> bool {
-    use AppendError::{Field, Io, NotYet, TooLong};
-    matches!(settled, Ok(()) | Err(DocketError::Append(NotYet(_) | TooLong { .. } | Field(_) | Io(_))))
+fn is_queued(settled: &Result<(), DocketError>) -> bool {
+    match settled {
+        Ok(()) | Err(DocketError::Append(AppendError::NotYet(_))) => true,
+        Err(DocketError::Append(error)) => takes_a_bare_record(error),
+        Err(_) => false,
+    }
 }
 
 #[cfg(test)]

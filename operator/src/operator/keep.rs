@@ -33,8 +33,9 @@ impl Keep<'_> {
         let namespace = live.key.namespace.as_deref().unwrap_or_default();
         match live.key.kind {
             kind if arming::KINDS.contains(&kind) => self.hooks,
-            // But a disarmament for a time must take effect.
-            _ if self.derived.unemitted.is_some() => !(self.withdrawn && arming::is_withdrawn(&live.key)),
+            // A disarmament for a time must take effect.
+            _ if self.withdrawn && arming::is_withdrawn(&live.key) => false,
+            _ if self.derived.unemitted.is_some() => true,
             Kind::ConfigMap | Kind::Deployment if self.derived.held.contains(namespace) => {
                 live.key.kind.share() == Share::Whole
             }
@@ -51,12 +52,10 @@ impl Keep<'_> {
                         live.spec(),
                     )
             }
-            // A disarmament for a time must take effect.
-            Kind::ValidatingAdmissionPolicy | Kind::ValidatingAdmissionPolicyBinding => {
-                let is_asked_away = self.withdrawn && arming::is_withdrawn(&live.key);
-                self.may_be_lost(live) && !is_asked_away
-            }
-            Kind::RuntimeClass | Kind::Namespace => self.may_be_lost(live),
+            Kind::ValidatingAdmissionPolicy
+            | Kind::ValidatingAdmissionPolicyBinding
+            | Kind::RuntimeClass
+            | Kind::Namespace => self.may_be_lost(live),
             _ => false,
         }
     }

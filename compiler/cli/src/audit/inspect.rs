@@ -38,7 +38,7 @@ pub(crate) fn run(options: &AuditInspectOptions) -> Result<Outcome> {
             Format::Json => out!("{}", found.line),
             Format::Human => {
                 let openings = disclosed(&options.dir, found.segment, found.record.seq);
-                show(&options.dir, &found.record, openings);
+                show(Some(&options.dir), &found.record, openings);
             }
         }
     }
@@ -93,8 +93,8 @@ fn shown_record(record: &Record) -> Value {
     value
 }
 
-/// Shows a record, with the values that its openings give.
-pub(super) fn show(dir: &Path, record: &Record, openings: Vec<Opening>) {
+/// Shows a record, with the values that its openings give. `dir`: the folder of its log, if that is here.
+pub(super) fn show(dir: Option<&Path>, record: &Record, openings: Vec<Opening>) {
     let openings: BTreeMap<_, _> =
         openings.into_iter().map(|opening| (opening.field.clone(), opening)).collect();
     let Record { seq, kind, time, session, call, tool, .. } = record;
@@ -137,11 +137,14 @@ pub(super) fn show(dir: &Path, record: &Record, openings: Vec<Opening>) {
 }
 
 /// A value, as far as it can be shown.
-fn text_of(dir: &Path, held: &Held, opening: Option<&Opening>) -> String {
+fn text_of(dir: Option<&Path>, held: &Held, opening: Option<&Opening>) -> String {
     match (held, opening) {
         (Held::Plain(value), _) => shown(&value.to_string()),
         (Held::Dropped, _) => "(not kept)".to_owned(),
-        (Held::Blob(hash), _) => format!("(in {})", dir.join("blobs").join(hash.to_string()).display()),
+        (Held::Blob(hash), _) => match dir {
+            Some(dir) => format!("(in {})", dir.join("blobs").join(hash.to_string()).display()),
+            None => format!("(among the log's blobs: {hash})"),
+        },
         (Held::Commitment(hash), Some(opening)) if opening.commitment() == *hash => shown(&opening.text),
         (Held::Commitment(hash), Some(_)) => format!("(its opening does not open the commitment {hash})"),
         (Held::Commitment(hash), None) => format!("(only the commitment {hash} is left)"),

@@ -54,7 +54,7 @@ pub(crate) fn check(options: &AuditCheckProofOptions) -> Result<Outcome> {
             }
         };
         out!("among the first {} records of {}:", proof.size, shown(&proof.origin));
-        inspect::show(Path::new(""), &record, proof.openings);
+        inspect::show(None, &record, proof.openings);
     }
     if key.is_none() {
         out!("who signed the checkpoint was not checked: give --log-key");

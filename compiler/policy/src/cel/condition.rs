@@ -8,7 +8,7 @@
 //! error.
 
 use super::Scope;
-use super::quick::{Reading, Sight, Spot, Test};
+use super::quick::{MAX_BOUND, Reading, Sight, Spot, Test};
 use super::value::{List, Value};
 use crate::ir::{self, Const, Expr, MacroKind, PodContainers};
 use crate::json::Json;
@@ -20,9 +20,6 @@ pub(super) struct Condition {
     /// The variables that its quantifiers bind; no more than [`MAX_BOUND`].
     bound: Box<[u16]>,
 }
-
-/// The most variables that one condition binds.
-pub(super) const MAX_BOUND: usize = 4;
 
 #[derive(Debug)]
 enum Part {

@@ -5,10 +5,9 @@
 //! value of another kind, fuel that may not suffice) it returns `None` and spends nothing, and the general
 //! evaluator starts from the beginning. A law in the tests compares the two.
 //!
-//! Terms. *Reading*: an access path, perhaps with an alternative for a path that leads nowhere. *Spot*: what a
+//! Terms. *Test*: a reading, and what is checked about it. *Reading*: an access path, perhaps with an alternative for a path that leads nowhere. *Spot*: what a
 //! reading found. *Sight*: what tests see while nothing is spent yet.
 
-use super::condition::MAX_BOUND;
 use super::prepared::accesses;
 use super::value::{Map, SHORT_KEY, Value};
 use super::{Fuel, Scope};
@@ -16,7 +15,7 @@ use crate::ir::{Const, Expr, Func, Root};
 use crate::json::{Json, Name};
 use crate::same::same_text;
 
-/// A condition of this form.
+/// A reading, and what is checked about it.
 #[derive(Debug)]
 pub(super) struct Test {
     reading: Reading,
@@ -81,6 +80,9 @@ pub(super) enum Spot<'s, 'a> {
     Value(&'s Value<'a>),
     Absent,
 }
+
+/// The most variables that one condition binds.
+pub(super) const MAX_BOUND: usize = 4;
 
 /// What a condition is evaluated over, what it has bound, and what would be left of the budget. The scope
 /// itself changes when the whole condition has its value.

@@ -201,7 +201,7 @@ impl<'a> Look<'a, '_> {
             return Truth::Exhausted;
         }
         match value {
-            // Such a grant grants nothing, whatever the arguments are.
+            // Such a rule permits nothing, whatever the arguments are.
             Ok(Value::Bool(true))
                 if permits(&rule.effect) && scope.absorbed().is_some() && !scope.read_opaque() =>
             {

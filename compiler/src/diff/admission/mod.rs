@@ -313,12 +313,14 @@ pub(super) fn read(policy: &Policy, rule: &AdmissionRule) -> Read {
     let judging = rule.validations.iter().map(|one| &one.expression).chain(annotations);
     let (mut ways, mut failing) = (Vec::new(), Vec::new());
     // What must hold for the rule to apply, all of it.
-    let mut asked = vec![Way::new()];
+    let (mut asked, mut is_cut) = (vec![Way::new()], false);
     for (_, cel) in &rule.matches.conditions {
         let holds = reader.ways(&cel.expr, true);
         // A condition without known ways must not hide the others.
         if !holds.is_empty() {
-            asked = product(&asked, &holds);
+            let (both, cut) = product(&asked, &holds);
+            asked = both;
+            is_cut |= cut;
         }
         ways.extend(reader.ways(&cel.expr, false));
         ways.extend(holds);
@@ -338,16 +340,17 @@ pub(super) fn read(policy: &Policy, rule: &AdmissionRule) -> Read {
     if failing.is_empty() {
         failing.push(Way::new());
     }
-    let is_cut = reader.cut.get() || asked.len() * failing.len() > MAX_FAILS;
-    Read { ways, fails: product(&asked, &failing), is_cut }
+    let (fails, cut) = product(&asked, &failing);
+    Read { ways, fails, is_cut: is_cut || cut || reader.cut.get() }
 }
 
 /// Ways in which a rule applies and makes a finding. Most rules have no condition, and a list of names or a
 /// pattern with some dozen.
 const MAX_FAILS: usize = 512;
 
-/// Every way of one followed by every way of the other, up to a limit.
-fn product(one: &[Way], other: &[Way]) -> Vec<Way> {
-    let pairs = one.iter().flat_map(|one| other.iter().flat_map(move |other| together(one, other)));
-    pairs.take(MAX_FAILS).collect()
+/// Every way of one followed by every way of the other, up to a limit; and whether there are more.
+fn product(one: &[Way], other: &[Way]) -> (Vec<Way>, bool) {
+    let mut pairs = one.iter().flat_map(|one| other.iter().flat_map(move |other| together(one, other)));
+    let made = pairs.by_ref().take(MAX_FAILS).collect();
+    (made, pairs.next().is_some())
 }

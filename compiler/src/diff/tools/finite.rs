@@ -9,6 +9,8 @@ use bailiwick_policy::json::Json;
 use bailiwick_policy::policy::tools::{Phase, RuleEffect, Tool, ToolRule};
 use serde_json::Value;
 
+use super::super::shape;
+use super::super::wishes::{Step, Want};
 use super::{Side, arguments};
 
 /// The arguments of every call that some rule could tell from another; `None` if they are not finitely many, more than `most`, or if a decision
@@ -35,8 +37,15 @@ pub(super) fn calls(schemas: &[Value], sides: [&Side<'_>; 2], most: usize) -> Op
         if made.len().saturating_mul(values.len()) > most {
             return None;
         }
-        let with =
-            |call: &Value| values.iter().map(|value| set(call, &name, value.as_ref())).collect::<Vec<_>>();
+        let place = [Step::Member(name)];
+        let with = |call: &Value| {
+            let one = |want| {
+                let mut call = call.clone();
+                shape::put(&mut call, &place, want);
+                call
+            };
+            values.iter().map(one).collect::<Vec<_>>()
+        };
         made = made.iter().flat_map(with).collect();
     }
     // What is not read must not decide: a call that the schema refuses shows nothing of the rules.
@@ -80,11 +89,11 @@ fn is_arguments(of: &Expr) -> bool {
     matches!(of, Expr::Select(call, name) if name == "args" && matches!(**call, Expr::Root(Root::Call)))
 }
 
-/// Every value of an argument, `None` where it may be absent; nothing if they are not finitely many.
-fn values(schema: &Value, name: &str) -> Option<Vec<Option<Value>>> {
+/// Every value of an argument, and its absence where it may be absent; nothing if they are not finitely many.
+fn values(schema: &Value, name: &str) -> Option<Vec<Want>> {
     let Some(property) = arguments::property(schema, name) else {
         let closed = schema.get("additionalProperties") == Some(&Value::Bool(false));
-        return closed.then(|| vec![None]);
+        return closed.then(|| vec![Want::Absent]);
     };
     let values = match (property.get("const"), property.get("enum"), property.get("type")) {
         (Some(value), _, _) => vec![value.clone()],
@@ -99,7 +108,7 @@ fn values(schema: &Value, name: &str) -> Option<Vec<Option<Value>>> {
     }
     let mut required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
     let optional = !required.any(|one| one == name);
-    Some(optional.then_some(None).into_iter().chain(values.into_iter().map(Some)).collect())
+    Some(optional.then_some(Want::Absent).into_iter().chain(values.into_iter().map(Want::Is)).collect())
 }
 
 fn holds_number(value: &Value) -> bool {
@@ -109,15 +118,4 @@ fn holds_number(value: &Value) -> bool {
         Value::Object(members) => members.values().any(holds_number),
         Value::Null | Value::Bool(_) | Value::String(_) => false,
     }
-}
-
-fn set(call: &Value, name: &str, value: Option<&Value>) -> Value {
-    let mut call = call.clone();
-    if let Value::Object(members) = &mut call {
-        match value {
-            Some(value) => drop(members.insert(name.to_owned(), value.clone())),
-            None => drop(members.remove(name)),
-        }
-    }
-    call
 }

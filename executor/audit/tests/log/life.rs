@@ -252,7 +252,7 @@ fn without_room_calls_are_refused_and_results_are_not() {
     let dir = tempfile::tempdir().unwrap();
     let writer = open(dir.path());
     let intents: Vec<_> =
-        (0..4).map(|_| writer.append_intent((), Intent::from(call("c"))).unwrap().into_parts().1).collect();
+        (0..4).map(|_| *writer.append_intent((), Intent::from(call("c"))).unwrap().at()).collect();
     // No segment can be made while files with these names exist.
     let names = 2..2_000;
     names.clone().for_each(|number| drop(std::fs::File::create(segment(dir.path(), number)).unwrap()));

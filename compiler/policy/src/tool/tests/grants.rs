@@ -207,7 +207,7 @@ fn every_layer_that_names_the_tool_must_grant_and_the_others_may_only_restrict()
 }
 
 #[test]
-fn conditions_see_call_subject_session_params_pack_and_now() {
+fn conditions_see_call_subject_session_and_now() {
     let text = |text: &str| Expr::Const(Const::Str(text.into()));
     let int = |number| Expr::Const(Const::Int(number));
     let same = |left, right| Expr::Call(Func::Equal, vec![left, right]);
