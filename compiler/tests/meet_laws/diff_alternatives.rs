@@ -107,3 +107,22 @@ fn a_text_that_two_rules_are_about_is_made_for_both() {
     };
     widens(&both("dev|test"), &both("dev"), "-test");
 }
+
+/// Each of two conditions has fewer alternatives than the limit, and together they have more.
+#[test]
+fn alternatives_of_conditions_that_are_left_out_are_told() {
+    let of = |message: &str, count: usize| {
+        let listed = names(count, true).replace('|', "', '");
+        let conditions = format!(
+            ", conditions: [{{name: a, expression: \"object.metadata.name in ['{listed}']\"}}, {{name: b, expression: \"object.spec.?hostname.orValue('') in ['{listed}']\"}}]"
+        );
+        rules(&[&rule("no-node", PODS, &conditions, message)])
+    };
+    let cut = |count| {
+        let found = compared(&of("object.spec.?nodeName.orValue('') != 'a'", count), &of("false", count));
+        let bound = found.bounds.into_iter().find(|bound| bound.layer == Layer::Admission).expect("a bound");
+        bound.what.contains("limit")
+    };
+    assert!(cut(40));
+    assert!(!cut(2));
+}
