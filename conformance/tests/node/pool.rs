@@ -132,7 +132,7 @@ fn refuses(stage: &Stage) {
         );
     };
     waits("default-filter", "process-start");
-    waits("masked-proc", "parts of /proc are covered");
+    waits("masked-proc", "procMount: Unmasked");
     // Its probe finds nothing wrong; the executor itself rejects the bundle.
     let ended = |pod: &Value| {
         let status = &pod["status"]["containerStatuses"][0];
