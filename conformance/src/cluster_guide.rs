@@ -156,7 +156,7 @@ impl Stage {
         let built = built.parent().context("a program without a folder")?;
         std::os::unix::fs::symlink(built, folder.path().join("target/release"))?;
         std::fs::create_dir(folder.path().join("bin"))?;
-        helm::build(&folder.path().join("bin"))?;
+        std::os::unix::fs::symlink(helm::program()?, folder.path().join("bin/helm"))?;
         let go = ["GOCACHE", "GOMODCACHE"].into_iter().map(|name| Ok((name, go_keeps(name)?)));
         let go = go.collect::<Result<_>>()?;
         Ok(Self { folder, cluster: None, path: String::new(), before: BTreeSet::new(), go })

@@ -1,7 +1,8 @@
 //! Files of Go modules: the independent corpora that tests read, by exact version, from Go's own module
-//! cache.
+//! cache, and the programs of the modules in `conformance/`.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -52,6 +53,34 @@ pub fn go_is_there() -> Result<bool> {
     }
     eprintln!("SKIPPED: {remedy}");
     Ok(false)
+}
+
+/// Builds a program of a module in `conformance/`, at the versions that its go.sum pins, and returns its path,
+/// which is the same for everyone: Go then links only what changed, which takes seconds of processor otherwise.
+///
+/// # Errors
+/// Go is missing, the program does not build, or its place cannot be written.
+pub fn built(module: &str, package: &str, name: &str) -> Result<PathBuf> {
+    let own = std::env::current_exe().context("this program has no path")?;
+    let program = own.parent().context("this program has no folder")?.join(format!("{name}-of-go"));
+    // Tests of several programs ask at the same time, and one must not start what another still writes.
+    let lock = File::create(program.with_extension("lock")).context("no lock beside this program")?;
+    lock.lock().context("no lock beside this program")?;
+    let built = Command::new("go")
+        .args(["build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-o"])
+        .arg(&program)
+        .arg(package)
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(module))
+        .env("CGO_ENABLED", "0")
+        .env("GOFLAGS", "")
+        .env("GOWORK", "off")
+        .stdin(Stdio::null())
+        .output()
+        .context("cannot run go; install the Debian package `golang-go` (or Go 1.26 and newer)")?;
+    if !built.status.success() {
+        bail!("conformance/{module} does not build: {}", String::from_utf8_lossy(&built.stderr));
+    }
+    Ok(program)
 }
 
 #[derive(Deserialize)]

@@ -5,13 +5,12 @@ use std::fs;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail, ensure};
 use bailiwick_policy::bundle;
 use serde_json::Value;
 
-use crate::go_module::go_is_there;
+use crate::go_module::{built, go_is_there};
 use crate::http;
 use crate::programs::Running;
 
@@ -53,7 +52,7 @@ impl Registry {
         if !go_is_there()? {
             return Ok(None);
         }
-        let mut command = Command::new(program()?);
+        let mut command = Command::new(built("registry", ".", "registry")?);
         command
             .args((api == Api::Referrers).then_some("-referrers"))
             .arg("-content")
@@ -147,39 +146,4 @@ fn bytes(digest: &str) -> Result<Vec<u8>> {
     let name = digest.trim_start_matches("sha256:");
     fs::read(content().join("blobs").join(name))
         .with_context(|| format!("conformance/images/content/blobs/{name}"))
-}
-
-/// The program, built once in each process, since tests run concurrently; go caches what it compiled.
-fn program() -> Result<PathBuf> {
-    static BUILT: Mutex<Option<PathBuf>> = Mutex::new(None);
-    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(program) = &*built {
-        return Ok(program.clone());
-    }
-    let folder = std::env::current_exe()?.parent().context("a folder")?.to_owned();
-    let program = folder.join("conformance-registry");
-    let fresh = folder.join(format!("conformance-registry-{}", std::process::id()));
-    build(&fresh)?;
-    // Replaces the file of a process that may be running it.
-    fs::rename(&fresh, &program)?;
-    *built = Some(program.clone());
-    Ok(program)
-}
-
-fn build(program: &Path) -> Result<()> {
-    let built = Command::new("go")
-        .args(["build", "-mod=readonly", "-buildvcs=false", "-o"])
-        .arg(program)
-        .arg(".")
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("registry"))
-        .env("CGO_ENABLED", "0")
-        .env("GOFLAGS", "")
-        .env("GOWORK", "off")
-        .stdin(Stdio::null())
-        .output()
-        .context("cannot run go")?;
-    if !built.status.success() {
-        bail!("conformance/registry does not build: {}", String::from_utf8_lossy(&built.stderr));
-    }
-    Ok(())
 }

@@ -22,7 +22,7 @@ impl Helm {
             return None;
         }
         let folder = tempfile::tempdir().expect("a folder");
-        let program = bailiwick_conformance::helm::build(folder.path()).expect("Helm");
+        let program = bailiwick_conformance::helm::program().expect("Helm");
         Some(Self { folder, program })
     }
 

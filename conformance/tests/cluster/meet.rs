@@ -3,11 +3,10 @@
 //! sigs.k8s.io/kube-network-policies.
 
 use std::io::Write as _;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
-use bailiwick_conformance::go_module::go_is_there;
+use bailiwick_conformance::go_module::{built, go_is_there};
 use serde_json::{Value, json};
 
 use crate::stage::{BOUND, FENCE, Stage, pod};
@@ -117,12 +116,7 @@ fn judged(stage: &Stage) -> Result<()> {
 
 /// Runs `conformance/netpol`, which Go builds at the versions that its go.sum pins.
 fn evaluated(clusters: &Value) -> Result<Vec<bool>> {
-    let mut child = Command::new("go")
-        .args(["run", "-mod=readonly", "."])
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("netpol"))
-        .env("CGO_ENABLED", "0")
-        .env("GOFLAGS", "")
-        .env("GOWORK", "off")
+    let mut child = Command::new(built("netpol", ".", "netpol")?)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;

@@ -2,6 +2,7 @@
 //! exist.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use syn::visit::Visit;
 
@@ -48,11 +49,11 @@ fn tests_of(text: &str) -> BTreeSet<String> {
     tests.0
 }
 
-/// Every test of the sources, by name.
-fn tests() -> BTreeSet<String> {
+/// Every test of the sources, by name; to find them takes seconds.
+static TESTS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     let rust = source_files().into_iter().filter(|path| path.ends_with(".rs"));
     rust.flat_map(|path| tests_of(&read(&path))).collect()
-}
+});
 
 #[test]
 fn only_what_a_harness_runs_is_a_test() {
@@ -76,7 +77,6 @@ fn every_invariant_names_tests_that_are_there() {
     );
     let (_, rest) = text.split_once("## Invariants").expect("ARCHITECTURE.md has its invariants");
     let section = rest.split("\n## ").next().unwrap_or(rest);
-    let tests = tests();
     let mut invariants: Vec<String> = Vec::new();
     for line in section.lines() {
         let number = line.split_once(". ").map(|(number, _)| number.parse::<u8>());
@@ -91,7 +91,7 @@ fn every_invariant_names_tests_that_are_there() {
         let named: Vec<&str> = quoted(invariant).into_iter().filter(|word| is_function(word)).collect();
         assert!(!named.is_empty(), "no test is named: {invariant}");
         for name in named {
-            assert!(tests.contains(name), "there is no test `{name}`: {invariant}");
+            assert!(TESTS.contains(name), "there is no test `{name}`: {invariant}");
         }
     }
 }
@@ -170,12 +170,12 @@ fn each_number_is_printed_by_make_numbers() {
     let said = made("numbers");
     let printing = |path: &String| path.ends_with(".rs") && read(path).contains("!(\"number: ");
     let files: Vec<String> = source_files().into_iter().filter(printing).collect();
-    let ran: Vec<String> = tests().into_iter().filter(|name| said.contains(name.as_str())).collect();
+    let ran: Vec<&String> = TESTS.iter().filter(|name| said.contains(name.as_str())).collect();
     for path in &files {
         let own = tests_of(&read(path));
         let prefixed = path.ends_with("facts_corpus.rs") && said.contains("--test facts_corpus no_ ");
         assert!(
-            prefixed || own.iter().any(|name| ran.contains(name)),
+            prefixed || own.iter().any(|name| ran.contains(&name)),
             "`make numbers` runs nothing of {path}: {said}"
         );
     }

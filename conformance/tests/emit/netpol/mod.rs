@@ -8,11 +8,10 @@ mod simulator;
 mod world;
 
 use std::io::Write;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use bailiwick_compiler::emit::{EmitOptions, artifacts};
-use bailiwick_conformance::go_module::go_is_there;
+use bailiwick_conformance::go_module::{built, go_is_there};
 use bailiwick_policy::policy::{Network, NetworkRule, Policy};
 use serde_json::{Value, json};
 
@@ -177,12 +176,7 @@ fn kube_network_policies_gives_the_same_verdicts() {
 
 /// Runs `conformance/netpol`, which Go builds at the versions that its go.sum pins.
 fn evaluator(clusters: &Value) -> Vec<Vec<bool>> {
-    let mut child = Command::new("go")
-        .args(["run", "-mod=readonly", "."])
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("netpol"))
-        .env("CGO_ENABLED", "0")
-        .env("GOFLAGS", "")
-        .env("GOWORK", "off")
+    let mut child = Command::new(built("netpol", ".", "netpol").unwrap())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
