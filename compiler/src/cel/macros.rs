@@ -202,7 +202,7 @@ impl Checker<'_> {
             }
             MacroKind::All | MacroKind::Exists | MacroKind::ExistsOne => Type::Bool,
             MacroKind::Filter => match range {
-                Type::List(_) | Type::Dyn => range.clone(),
+                Type::List(_) => range.clone(),
                 _ => Type::list(key),
             },
             MacroKind::Map => Type::list(body.clone()),

@@ -21,6 +21,7 @@ use super::expressions::{Dice, Term, kinds};
 use super::judgement::{Judged, Verdict};
 use super::kube;
 use super::kubernetes::{MODULE, VERSION};
+use super::spent::{self, Spending};
 
 /// The prefix of cost names in the committed list.
 pub(crate) const COSTS: &str = "costs/";
@@ -42,6 +43,8 @@ struct Estimate {
     expr: String,
     min: u64,
     max: u64,
+    /// By its evaluation.
+    spent: u64,
 }
 
 /// cel-go's results for an expression.
@@ -64,6 +67,8 @@ impl Sizes for OfTheTables {
 #[derive(Debug, Default)]
 pub(crate) struct OfCelGo {
     pub(crate) costs: Judged,
+    /// What evaluations spend.
+    pub(crate) spent: Spending,
     /// Only the differences, each by its smallest part.
     pub(crate) values: Judged,
     /// How many values were compared, and how many are the same.
@@ -87,7 +92,9 @@ pub(crate) fn judged() -> Option<&'static OfCelGo> {
             let mut judged = OfCelGo::default();
             let mut outcomes: Vec<Outcome> = Vec::new();
             for line in run(&module.join("pkg/cel/library")).lines() {
-                if let Some(row) = line.strip_prefix("COST ") {
+                if let Some(row) = line.strip_prefix("SPENT ") {
+                    judged.spent.input(&serde_json::from_str(row).unwrap(), &mut judged.costs);
+                } else if let Some(row) = line.strip_prefix("COST ") {
                     judged.cost(&serde_json::from_str(row).unwrap());
                 } else if let Some(row) = line.strip_prefix("VALUE ") {
                     outcomes.push(serde_json::from_str(row).unwrap());
@@ -112,6 +119,9 @@ impl OfCelGo {
             other => Verdict::Disagrees(format!("`{}` costs {other:?}, not {expected:?}", row.expr)),
         };
         self.costs.add(&format!("{COSTS}{}/{}", row.name, row.expr), verdict);
+        if row.name != "random" {
+            self.spent.row(&row.expr, row.max, row.spent);
+        }
     }
 
     fn values(&mut self, rows: &[Outcome]) {
@@ -228,10 +238,11 @@ fn run(library: &Path) -> String {
     let compares = "expectRuntimeCost uint64) {\n";
     assert_eq!(tables.matches(compares).count(), 1, "the tables are compared otherwise");
     let prints = format!(
-        "{compares}\tif true {{\n\t\tprintCost(t.Name(), expr, expectEsimatedCost)\n\t\treturn\n\t}}\n"
+        "{compares}\tif true {{\n\t\tprintCost(t.Name(), expr, expectEsimatedCost, expectRuntimeCost)\n\t\treturn\n\t}}\n"
     );
-    let needed =
-        ["encoding/json", "math", "os", "sort", "strings"].map(|name| format!("\t\"{name}\"\n")).concat();
+    let needed = ["bytes", "encoding/json", "math", "os", "sort", "strings"]
+        .map(|name| format!("\t\"{name}\"\n"))
+        .concat();
     let traits = "\t\"github.com/google/cel-go/common/types/traits\"\n";
     let tables = tables.replace(compares, &prints).replacen(
         "\t\"context\"\n",
@@ -242,6 +253,7 @@ fn run(library: &Path) -> String {
     fs::write(package.join("cost_test.go"), tables + &added).unwrap();
     let expressions: Vec<String> = random().iter().map(Term::text).collect();
     fs::write(package.join("expressions.json"), serde_json::to_vec(&expressions).unwrap()).unwrap();
+    fs::write(package.join("inputs.json"), serde_json::to_vec(spent::all()).unwrap()).unwrap();
     let output = Command::new("go")
         .args(["test", "-vet=off", "-v", "-run", "Cost|Library|Estimates", "./library"])
         .current_dir(stage.path())
@@ -266,6 +278,14 @@ fn costs_are_what_the_api_server_estimates() {
     let of_tables = judged.costs.verdicts.len() - made;
     assert!(of_tables > 200, "{of_tables} rows of tables");
     judged.costs.check(COSTS);
+}
+
+#[test]
+fn what_the_api_server_spends_is_bounded_by_its_estimate_and_fuel_by_that() {
+    let Some(OfCelGo { spent, .. }) = judged() else { return };
+    println!("{spent:?}");
+    assert!(spent.of_tables > 200 && spent.of_inputs > 5_000, "{spent:?}");
+    assert!(spent.wrong.is_empty(), "{:#?}", spent.wrong);
 }
 
 #[test]

@@ -41,6 +41,11 @@ impl Environment {
         Self(context)
     }
 
+    /// An `object` of this type.
+    pub(crate) fn about(object: Type) -> Self {
+        Self(Context::admission(object))
+    }
+
     /// The same environment without a type checker.
     pub(crate) fn unchecked(mut self) -> Self {
         self.0.dialect = Dialect::Unchecked;
@@ -57,6 +62,18 @@ impl Environment {
     pub(crate) fn cost(&self, source: &str, sizes: &dyn Sizes) -> Result<Range, Failure> {
         let (_, estimator) = compile_and_cost(source, &self.0, &mut Interner::default()).map_err(refused)?;
         Ok(estimator.cost(sizes))
+    }
+
+    /// The fuel that it takes where `object` is this, whatever comes out.
+    pub(crate) fn fuel(&self, source: &str, object: &Json<'_>) -> Result<u64, Failure> {
+        let mut interner = Interner::default();
+        let (cel, _) = compile(source, &self.0, &mut interner).map_err(refused)?;
+        let (shared, regexes) = interner.into_parts();
+        let loaded = Loaded::new(&Admission { shared, regexes, ..Admission::default() }).unwrap();
+        let prepared = loaded.prepare(&cel);
+        let mut scope = Scope::new(&loaded, Env::of(object, &Json::Null), Fuel::new(u64::MAX));
+        let _ = eval(&prepared, &mut scope);
+        Ok(u64::MAX - scope.fuel().left())
     }
 
     /// Passes the value to `look`.

@@ -437,6 +437,18 @@ impl Term {
         text + self.texts.last().map_or("", String::as_str)
     }
 
+    /// As CEL, with what `replaced` gives in the place of a plain value.
+    pub(crate) fn text_with(&self, replaced: &mut dyn FnMut(&Kind, &str) -> Option<String>) -> String {
+        let mut text = String::new();
+        for (before, operand) in self.texts.iter().zip(&self.operands) {
+            text += before;
+            text += &operand.text_with(replaced);
+        }
+        let last = self.texts.last().map_or("", String::as_str);
+        let own = if self.operands.is_empty() { replaced(&self.kind, last) } else { None };
+        text + &own.unwrap_or_else(|| last.to_owned())
+    }
+
     /// Its text without its operands.
     pub(crate) fn form(&self) -> String {
         self.texts.join("…")

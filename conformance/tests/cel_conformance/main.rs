@@ -12,4 +12,5 @@ mod kube;
 mod kubernetes;
 mod report;
 mod spec;
+mod spent;
 mod textproto;
