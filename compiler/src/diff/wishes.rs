@@ -12,10 +12,13 @@
 mod reading;
 mod ways;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 
 use bailiwick_policy::ir::{Cel, Const, Root};
 use serde_json::{Number, Value};
+
+use super::samples::Samples;
 
 /// Ways that are kept for one expression. Lists of programs or domains have some hundred.
 const MAX_WAYS: usize = 512;
@@ -74,11 +77,19 @@ pub(super) struct Reader<'p> {
     pub(super) cut: Cell<bool>,
     /// Steps left for the current expression.
     left: Cell<u32>,
+    /// Texts that patterns match, by their index: to compile a pattern takes longer than all else here.
+    samples: RefCell<BTreeMap<u32, Samples>>,
 }
 
 impl<'p> Reader<'p> {
     pub(super) const fn new(shared: &'p [Cel], regexes: &'p [String]) -> Self {
-        Self { shared, regexes, cut: Cell::new(false), left: Cell::new(0) }
+        Self {
+            shared,
+            regexes,
+            cut: Cell::new(false),
+            left: Cell::new(0),
+            samples: RefCell::new(BTreeMap::new()),
+        }
     }
 }
 

@@ -276,7 +276,8 @@ impl<'a> Scope<'a> {
     }
 
     /// The value of `variables.NAME`, evaluated at most once. Errors are remembered too, except limits: the
-    /// next budget may not reach one, and a remembered limit could be absorbed.
+    /// next budget may not reach one, and a remembered limit could be absorbed. A value in which an error was
+    /// absorbed is not remembered: each grant that reads it must see that error.
     pub(super) fn shared(&mut self, index: u32) -> Result<Value<'a>, EvalError> {
         let at = index as usize;
         if let Some(Some(known)) = self.cache.get(at) {
@@ -286,8 +287,13 @@ impl<'a> Scope<'a> {
         let known = loaded.shared.get(at);
         let prepared =
             known.ok_or_else(|| EvalError::invalid(format!("shared expression {index} is not there")))?;
+        let before = self.absorbed.take();
         let result = self.with_frame(prepared.slots, |scope| super::eval::node(&prepared.root, scope));
-        if !self.fuel.exhausted() {
+        let absorbed = std::mem::replace(&mut self.absorbed, before);
+        if let Some(error) = &absorbed {
+            self.note(error);
+        }
+        if !self.fuel.exhausted() && absorbed.is_none() {
             if self.cache.len() <= at {
                 self.cache.resize(at + 1, None);
             }

@@ -66,10 +66,10 @@ impl Walk<'_> {
         let count = range.size();
         let cost =
             range.cost.add(made.begin).add(made.result).add(count.times(made.step.add(made.condition)));
-        self.heavy.push(Heavy {
+        self.note(|depth| Heavy {
             span: ast.span,
             is_loop: true,
-            depth: self.depth,
+            depth,
             cost: cost.max,
             over: target.span,
             place: range.place.clone(),

@@ -79,12 +79,11 @@ impl Estimator {
     /// The most expensive loop or call outside any loop, if there is one.
     #[must_use]
     pub fn dominant(&self, sizes: &dyn Sizes) -> Option<Dominant> {
-        let mut walk = Walk::new(&self.types, sizes);
-        walk.node(&self.ast);
-        let most = walk.heavy.iter().filter(|one| one.depth == 0).max_by_key(|one| one.cost)?;
+        let heavy = Walk::new(&self.types, sizes).heavy(&self.ast);
+        let most = heavy.iter().filter(|one| one.depth == 0).max_by_key(|one| one.cost)?;
         let inside =
             |one: &&Heavy| one.is_loop && most.span.start <= one.span.start && one.span.end <= most.span.end;
-        let depths = walk.heavy.iter().filter(inside).map(|one| one.depth.saturating_add(1));
+        let depths = heavy.iter().filter(inside).map(|one| one.depth.saturating_add(1));
         Some(Dominant {
             bytes: most.span.start..most.span.end,
             loops: if most.is_loop { depths.max().unwrap_or_default() } else { 0 },

@@ -83,15 +83,30 @@ pub(super) struct Walk<'w> {
     types: &'w Types,
     pub(super) sizes: &'w dyn Sizes,
     pub(super) variables: Vec<Variable>,
-    /// Each loop over a range and each call.
-    pub(super) heavy: Vec<Heavy>,
+    /// Each loop over a range and each call, if they are asked for.
+    heavy: Option<Vec<Heavy>>,
     /// The number of loops around the current node.
     pub(super) depth: usize,
 }
 
 impl<'w> Walk<'w> {
     pub(super) fn new(types: &'w Types, sizes: &'w dyn Sizes) -> Self {
-        Self { types, sizes, variables: Vec::new(), heavy: Vec::new(), depth: 0 }
+        Self { types, sizes, variables: Vec::new(), heavy: None, depth: 0 }
+    }
+
+    /// Walks over an expression and returns its loops and calls.
+    pub(super) fn heavy(mut self, ast: &Ast) -> Vec<Heavy> {
+        self.heavy = Some(Vec::new());
+        self.node(ast);
+        self.heavy.unwrap_or_default()
+    }
+
+    /// Keeps a loop or a call, if they are asked for.
+    pub(super) fn note(&mut self, one: impl FnOnce(usize) -> Heavy) {
+        let depth = self.depth;
+        if let Some(heavy) = &mut self.heavy {
+            heavy.push(one(depth));
+        }
     }
 
     pub(super) fn of(&self, ast: &Ast) -> Type {
@@ -255,10 +270,10 @@ impl<'w> Walk<'w> {
         operands: impl Iterator<Item = (&'c Ast, &'c Costed)>,
     ) {
         let Some((longest, costed)) = operands.max_by_key(|(_, costed)| costed.size().max) else { return };
-        self.heavy.push(Heavy {
+        self.note(|depth| Heavy {
             span: ast.span,
             is_loop: false,
-            depth: self.depth,
+            depth,
             cost: called.cost.max,
             over: longest.span,
             place: costed.place.clone(),

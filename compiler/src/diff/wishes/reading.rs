@@ -146,9 +146,10 @@ impl<'p> Reader<'p> {
     pub(super) fn matching(&self, index: u32) -> Vec<String> {
         let pattern = usize::try_from(index).ok().and_then(|index| self.regexes.get(index));
         let Some(pattern) = pattern else { return Vec::new() };
-        let Samples { texts, is_cut } = samples::matching(pattern);
-        self.cut.set(self.cut.get() || is_cut);
-        texts
+        let mut known = self.samples.borrow_mut();
+        let Samples { texts, is_cut } = known.entry(index).or_insert_with(|| samples::matching(pattern));
+        self.cut.set(self.cut.get() || *is_cut);
+        texts.clone()
     }
 
     /// The constant that an expression is.

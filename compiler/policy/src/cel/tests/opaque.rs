@@ -12,6 +12,7 @@ use crate::cel::{Arguments, CallEnv, EvalError, Fuel, Loaded, Map, Scope, Value,
 use crate::facts::shell;
 use crate::ir::{Bind, Cel};
 use crate::json::Json;
+use crate::policy::Admission;
 
 fn map_of<'a>(entries: Vec<(&'static str, Value<'a>)>) -> Value<'a> {
     let entries: Rc<[_]> = entries.into_iter().map(|(key, value)| (Value::Str(key), value)).collect();
@@ -324,6 +325,39 @@ fn an_absorbed_error_is_remembered() {
     assert_eq!(absorbed(or([fails(), true.expr()])), (Ok("true".into()), divided));
     assert_eq!(absorbed(or([fails(), reads(), true.expr()])), (Ok("true".into()), Some(EvalError::Opaque)));
     assert_eq!(absorbed(or([reads(), fails(), true.expr()])), (Ok("true".into()), Some(EvalError::Opaque)));
+}
+
+/// A second grant that names a shared expression sees the error in it as the first did.
+#[test]
+fn a_shared_expression_tells_each_reader_of_the_error_that_it_absorbed() {
+    let call = Json::parse(br#"{"tool": "t", "args": {}}"#).unwrap();
+    for (fails, error) in
+        [(call!(Divide, 1_i64, 0_i64), EvalError::DivisionByZero), (fact("x"), EvalError::Opaque)]
+    {
+        let lowered = |expr| Cel { source: String::new(), expr, slots: 0 };
+        let shared = vec![lowered(or([call!(Equal, fails, 1_i64), true.expr()]))];
+        let loaded = Loaded::new(&Admission { shared, ..Admission::default() }).unwrap();
+        let env = CallEnv {
+            call: &call,
+            arguments: Arguments::Known,
+            subject: Value::Null,
+            session: Value::Null,
+            facts: map_of(vec![("x", Value::Opaque)]),
+            now: Value::Null,
+            result: Value::Null,
+        };
+        let mut scope = Scope::of_call(&loaded, env, Fuel::new(Fuel::DEFAULT));
+        let names_it = loaded.prepare(&lowered(Expr::Shared(0)));
+        let other = loaded.prepare(&lowered(or([call!(Equal, fact("x"), 1_i64), Expr::Shared(0)])));
+        for _ in 0..2 {
+            scope.set_fuel(Fuel::new(Fuel::DEFAULT));
+            assert_eq!(eval(&names_it, &mut scope).map(|value| super::shown(&value)), Ok("true".into()));
+            assert_eq!(scope.absorbed(), Some(&error));
+            scope.set_fuel(Fuel::new(Fuel::DEFAULT));
+            assert_eq!(eval(&other, &mut scope).map(|value| super::shown(&value)), Ok("true".into()));
+            assert_eq!(scope.absorbed(), Some(&EvalError::Opaque));
+        }
+    }
 }
 
 #[test]
