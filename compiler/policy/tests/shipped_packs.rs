@@ -272,6 +272,12 @@ fn settings_of_a_repository_run_no_program_in_the_sandbox_of_git() {
             "git config --unset commit.gpgSign",
         ),
         (
+            "git cat-file commit HEAD | sed '/^committer/a gpgsig -----BEGIN PGP SIGNATURE-----\\n \\n iQ==\\n -----END PGP SIGNATURE-----' >signed; \
+             git update-ref HEAD $(git hash-object -t commit -w signed); git config gpg.openpgp.program \"$PWD/evil\"",
+            "git log -1 --format=%G?",
+            "git config --unset gpg.openpgp.program",
+        ),
+        (
             "git config core.bare false; git config core.worktree \"$PWD\"; git config core.fsmonitor \"$PWD/evil\"; mv .git/* .; rmdir .git",
             "git status",
             "",

@@ -158,13 +158,15 @@ const fn is_link_local_multicast(address: IpAddr) -> bool {
 }
 
 /// Whether an address is reachable on the whole Internet: outside every special-purpose block of IANA's
-/// registries (RFC 6890 and its updates), and outside every form that embeds an IPv4 address which is not.
+/// registries (RFC 6890 and its updates), none that a cloud uses like one, and outside every form that embeds
+/// an IPv4 address which is not.
 pub(crate) fn is_public(address: IpAddr) -> bool {
     const NOT_PUBLIC_V4: &[(u32, u32)] = &[
         (0x0000_0000, 8),  // this network
         (0x0a00_0000, 8),  // private
         (0x6440_0000, 10), // shared (carrier NAT)
         (0x7f00_0000, 8),  // loopback
+        (0xa83f_8110, 32), // the services of Azure's hosts, in every virtual network
         (0xa9fe_0000, 16), // link local, where metadata services live
         (0xac10_0000, 12), // private
         (0xc000_0000, 24), // IETF protocol assignments
