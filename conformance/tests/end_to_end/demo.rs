@@ -127,19 +127,19 @@ fn a_deviation_ends_the_demo_badly() {
     };
     // A machine that cannot hold the pack's sandboxes.
     program("bailiwick-executor", "echo 'cgroup: none'; echo '  remedy: run it as root'; exit 4");
+    // A policy without a control that the pack has, so that the webhook really admits what it should refuse.
+    let weaker = |change: &str| format!("{real} \"$@\" || exit; sed -i '{change}' dist/*/bundle.json");
     for (wrong, says) in [
         (format!("exec {real} \"$@\""), "remedy: run it as root"),
+        (weaker(r#"s/"level":"Restricted"/"level":"Privileged"/"#), "does not write `RuntimeDefault`"),
+        (weaker(r#"s/"defaults":\["gvisor"\]/"defaults":["runc"]/"#), "does not write `gvisor`"),
+        (weaker(r#"s/{"str":"2Gi"}/{"str":"8Gi"}/g"#), "a pod of 4Gi was admitted"),
         // A `check` that accepts a typo.
         (format!("[ \"$1\" = check ] && exit 0; exec {real} \"$@\""), "`bailiwick check` ended with"),
         // A compiler that fails.
         ("echo no >&2; exit 3".to_owned(), "`bailiwick compile` failed"),
         // A bundle with a changed byte.
-        (
-            format!(
-                "{real} \"$@\" || exit; sed -i 's/\"formatVersion\":[0-9]*/\"formatVersion\":99/' dist/*/bundle.json"
-            ),
-            "the webhook did not come up",
-        ),
+        (weaker(r#"s/"formatVersion":[0-9]*/"formatVersion":99/"#), "the webhook did not come up"),
     ] {
         program("bailiwick", &wrong);
         let (temporary, home) =

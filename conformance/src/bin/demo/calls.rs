@@ -19,14 +19,18 @@ const ALICE: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1
 const SUBJECT: &str = r#"{"agent": "coder", "user": "dana@example.org", "namespace": "agents"}"#;
 
 /// A call, and what its record must say: a part of the text in [`crate::records`].
-struct Attempt {
-    tool: &'static str,
-    text: &'static str,
-    ends: &'static str,
+pub(crate) struct Attempt {
+    pub(crate) tool: &'static str,
+    pub(crate) text: &'static str,
+    pub(crate) ends: &'static str,
 }
 
-const ATTEMPTS: [Attempt; 7] = [
-    Attempt { tool: "python.run", text: "print(sum(range(1_000_001)))", ends: "it ran to its end" },
+pub(crate) const ATTEMPTS: [Attempt; 7] = [
+    Attempt {
+        tool: "python.run",
+        text: "print(sum(range(1_000_001)))",
+        ends: "it ran to its end and printed `500000500000`",
+    },
     Attempt {
         tool: "python.run",
         text: "import os\nwhile True: os.fork()",
@@ -56,6 +60,8 @@ pub(crate) struct Made {
     pub(crate) text: &'static str,
     /// What its record must say.
     pub(crate) ends: &'static str,
+    /// The key of the approver who signed for it.
+    pub(crate) signed_by: Option<&'static str>,
 }
 
 /// The agent's session.
@@ -74,18 +80,22 @@ pub(crate) fn run(stage: &mut Stage) -> Result<Vec<Made>> {
         "$ bailiwick-executor serve --bundle bundle.json --state state --socket call.sock --admin-socket admin.sock --subject subject.json --seal"
     );
     let mut client = stage.call_socket()?;
-    let answer = client.post("/v1/sessions", b"")?;
-    ensure!(answer.status == 201, "no session: {}", String::from_utf8_lossy(&answer.body));
-    let session: Value = serde_json::from_slice(&answer.body)?;
-    let session = session["id"].as_str().context("a session has no id")?.to_owned();
+    let session = session(&client.post("/v1/sessions", b"")?)?;
     let mut agent = Agent { client, session };
     let mut made = Vec::new();
     for Attempt { tool, text, ends } in ATTEMPTS {
         let (_, call) = agent.call(tool, text, None)?;
-        made.push(Made { id: id(&call)?, tool, text, ends });
+        made.push(Made { id: id(&call)?, tool, text, ends, signed_by: None });
     }
     made.push(ask(stage, &mut agent)?);
     Ok(made)
+}
+
+/// The id of the session that was asked for.
+pub(crate) fn session(answer: &http::Answer) -> Result<String> {
+    ensure!(answer.status == 201, "no session: {}", String::from_utf8_lossy(&answer.body));
+    let session: Value = serde_json::from_slice(&answer.body)?;
+    Ok(session["id"].as_str().context("a session has no id")?.to_owned())
 }
 
 /// Runs nothing on a machine that cannot hold the pack's sandboxes, and says what it lacks and what helps.
@@ -149,8 +159,7 @@ fn shown(call: &Value) -> String {
 /// A call that needs an approval: asked, signed with the approver's key, repeated.
 fn ask(stage: &Stage, agent: &mut Agent) -> Result<Made> {
     let (status, asked) = agent.call("shell.exec", ASKED, None)?;
-    let question = asked["decision"]["approval"]["id"].as_str();
-    let question = question.filter(|_| status == 202).with_context(|| format!("nobody is asked: {asked}"))?;
+    let question = question(status, &asked)?;
     std::fs::write(stage.path("alice.pem"), ALICE)?;
     println!();
     let steps: [(&[&str], &str); 3] = [
@@ -169,6 +178,19 @@ fn ask(stage: &Stage, agent: &mut Agent) -> Result<Made> {
         std::fs::write(stage.path(to), &output.stdout)?;
     }
     let (status, call) = agent.call("shell.exec", ASKED, Some(question))?;
+    approved(status, &call)?;
+    let ends = "it ran to its end and printed `quarterly`";
+    Ok(Made { id: id(&call)?, tool: "shell.exec", text: ASKED, ends, signed_by: Some("alice") })
+}
+
+/// The id of the question that approvers are asked in place of an answer.
+pub(crate) fn question(status: u16, asked: &Value) -> Result<&str> {
+    let question = asked["decision"]["approval"]["id"].as_str();
+    question.filter(|_| status == 202).with_context(|| format!("nobody is asked: {asked}"))
+}
+
+/// Whether a call ran once it was approved.
+pub(crate) fn approved(status: u16, call: &Value) -> Result<()> {
     ensure!(status == 200, "an approved call did not run: {call}");
-    Ok(Made { id: id(&call)?, tool: "shell.exec", text: ASKED, ends: "it ran to its end" })
+    Ok(())
 }

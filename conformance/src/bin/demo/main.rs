@@ -17,6 +17,8 @@ mod records;
 mod reviews;
 mod stage;
 mod steps;
+#[cfg(test)]
+mod tests;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};

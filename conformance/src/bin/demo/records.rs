@@ -17,15 +17,15 @@ use crate::heading;
 use crate::stage::Stage;
 
 /// The log's content about a call: the members of its records, and the opening of its result.
-#[derive(Default)]
-struct Story {
-    numbers: Vec<u64>,
-    effects: Vec<String>,
-    rules: Vec<String>,
-    signed_by: Option<String>,
-    outcome: Value,
-    usage: Value,
-    printed: String,
+#[derive(Clone, Default)]
+pub(crate) struct Story {
+    pub(crate) numbers: Vec<u64>,
+    pub(crate) effects: Vec<String>,
+    pub(crate) rules: Vec<String>,
+    pub(crate) signed_by: Option<String>,
+    pub(crate) outcome: Value,
+    pub(crate) usage: Value,
+    pub(crate) printed: String,
 }
 
 /// Shows the log and compares it with what should have happened.
@@ -35,24 +35,32 @@ pub(crate) fn run(stage: &mut Stage, made: &[Made]) -> Result<()> {
     let stories = stories(stage)?;
     for call in made {
         let story = stories.get(&call.id).with_context(|| format!("no record of {}", call.text))?;
-        let numbers: Vec<String> = story.numbers.iter().map(u64::to_string).collect();
-        println!("\n  {}  {}", call.tool, call.text.replace('\n', "; "));
-        println!(
-            "      {} {}: {} by {}",
-            if numbers.len() == 1 { "record" } else { "records" },
-            numbers.join(", "),
-            story.effects.join(", then "),
-            story.rules.join(", ")
-        );
-        if let Some(key) = &story.signed_by {
-            println!("      approved by the signature of key `{key}`");
-        }
-        let end = end(story);
-        println!("      {end}");
-        ensure!(end.contains(call.ends), "the record of `{}` says `{end}`, not `{}`", call.text, call.ends);
+        println!("{}", told(call, story)?);
     }
     verify(stage, &key)?;
     change_a_byte(stage, &key)
+}
+
+/// What the records say of a call, which must be what should have happened.
+pub(crate) fn told(call: &Made, story: &Story) -> Result<String> {
+    let numbers: Vec<String> = story.numbers.iter().map(u64::to_string).collect();
+    let mut said = format!(
+        "\n  {}  {}\n      {} {}: {} by {}",
+        call.tool,
+        call.text.replace('\n', "; "),
+        if numbers.len() == 1 { "record" } else { "records" },
+        numbers.join(", "),
+        story.effects.join(", then "),
+        story.rules.join(", ")
+    );
+    if let Some(key) = &story.signed_by {
+        said += &format!("\n      approved by the signature of key `{key}`");
+    }
+    let end = end(story);
+    ensure!(end.contains(call.ends), "the record of `{}` says `{end}`, not `{}`", call.text, call.ends);
+    let signed_by = story.signed_by.as_deref();
+    ensure!(signed_by == call.signed_by, "the record of `{}` is signed by {signed_by:?}", call.text);
+    Ok(said + "\n      " + &end)
 }
 
 /// The records of every call.
@@ -98,8 +106,17 @@ fn end(story: &Story) -> String {
     let number = |name: &str| story.usage[name].as_u64().unwrap_or_default();
     let denied = |words: &str| story.printed.contains(words);
     match story.outcome["kind"].as_str() {
-        None => format!("stopped by the policy: {} denied it, and nothing ran", story.rules.join(", ")),
-        Some("Exited") if story.outcome["code"] == 0 => "it ran to its end".to_owned(),
+        None if story.effects == ["Deny"] => {
+            format!("stopped by the policy: {} denied it, and nothing ran", story.rules.join(", "))
+        }
+        None => format!(
+            "{} by {}, and no result is on record",
+            story.effects.join(", then "),
+            story.rules.join(", ")
+        ),
+        Some("Exited") if story.outcome["code"] == 0 => {
+            format!("it ran to its end and printed `{}`", story.printed.trim_end())
+        }
         Some("ProcessesExceeded") => {
             format!("stopped by the cgroup's limit of processes: {} forks refused", number("refusedForks"))
         }
@@ -135,7 +152,19 @@ fn verifier(stage: &Stage, key: &str) -> Result<(Option<i32>, String)> {
 fn verify(stage: &Stage, key: &str) -> Result<()> {
     heading("The log verifies")?;
     let (code, said) = verifier(stage, key)?;
+    intact(code, &said)
+}
+
+/// Whether the verifier found every record as it was written.
+pub(crate) fn intact(code: Option<i32>, said: &str) -> Result<()> {
     ensure!(code == Some(0) && said.starts_with("intact"), "the log does not verify: {code:?}");
+    Ok(())
+}
+
+/// Whether the verifier found the change, and where it is.
+pub(crate) fn tampered(code: Option<i32>, said: &str, record: &str) -> Result<()> {
+    ensure!(code == Some(4), "a changed log verifies: {code:?}");
+    ensure!(said.contains(&format!("first bad record: {record} ")), "the verifier names another record");
     Ok(())
 }
 
@@ -157,9 +186,7 @@ fn change_a_byte(stage: &Stage, key: &str) -> Result<()> {
         fs::write(&segment, bytes)?;
         println!("  record {record}: {word} becomes \"effect\":\"Eeny\"");
         let (code, said) = verifier(stage, key)?;
-        ensure!(code == Some(4), "a changed log verifies: {code:?}");
-        ensure!(said.contains(&format!("first bad record: {record} ")), "the verifier names another record");
-        return Ok(());
+        return tampered(code, &said, record);
     }
     bail!("no denial is on record")
 }

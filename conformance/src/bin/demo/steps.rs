@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use bailiwick_conformance::http::Answer;
 use base64::Engine as _;
 use serde_json::Value;
 
@@ -46,14 +47,36 @@ fn build_bundle(stage: &Stage) -> Result<String> {
 fn compile(stage: &mut Stage) -> Result<()> {
     heading("One pack becomes its controls")?;
     println!("$ bailiwick compile packs/code-interpreter --out dist");
-    print!("{}", build_bundle(stage)?);
+    let listed = build_bundle(stage)?;
+    print!("{listed}");
     let report = std::fs::read_to_string(stage.path("report.md"))?;
+    controls(&listed, &report)?;
     println!("\nreport.md begins:");
     for line in report.lines().take(24) {
         println!("  {line}");
     }
     std::fs::write(stage.path("namespaces.yaml"), reviews::NAMESPACES)?;
     stage.start_webhook()
+}
+
+/// Whether the pack became every kind of control, and a report on them.
+pub(crate) fn controls(listed: &str, report: &str) -> Result<()> {
+    for artifact in [
+        "bundle.json",
+        "kubernetes/admission-policies.yaml",
+        "kubernetes/network-policies.yaml",
+        "kubernetes/runtime-classes.yaml",
+        "kubernetes/webhooks.yaml",
+        "seccomp/python.x86_64.json",
+        "report.md",
+    ] {
+        ensure!(listed.contains(artifact), "`{artifact}` was not compiled");
+    }
+    ensure!(
+        report.starts_with("# Who enforces what") && report.contains("Enforced: "),
+        "the report is empty"
+    );
+    Ok(())
 }
 
 /// The webhook's answer to one review.
@@ -72,10 +95,7 @@ fn ask(stage: &Stage, path: &str, review: &[u8]) -> Result<Value> {
 fn admit_the_good_pod(stage: &Stage) -> Result<()> {
     heading("A good pod is admitted, with what it left out written in")?;
     let response = ask(stage, "/mutate", &reviews::review(&reviews::good_pod(), None, None))?;
-    ensure!(response["allowed"] == true, "the good pod was refused by /mutate: {response}");
-    let patch = response["patch"].as_str().context("no patch came back")?;
-    let patch = base64::engine::general_purpose::STANDARD.decode(patch).context("the patch is not base64")?;
-    let patch: Value = serde_json::from_slice(&patch)?;
+    let patch = written_in(&response)?;
     for operation in patch.as_array().context("the patch is not a list")? {
         println!(
             "  {:7} {} {}",
@@ -84,16 +104,32 @@ fn admit_the_good_pod(stage: &Stage) -> Result<()> {
             operation["value"]
         );
     }
+    let mut pod = reviews::good_pod();
+    patch_as_the_api_server_does(&mut pod, &patch)?;
+    let response = ask(stage, "/validate", &reviews::review(&pod, None, None))?;
+    println!("  allowed, under {}", admitted(&response)?);
+    Ok(())
+}
+
+/// The patch of `/mutate`, which must write everything that the good pod leaves out.
+pub(crate) fn written_in(response: &Value) -> Result<Value> {
+    ensure!(response["allowed"] == true, "the good pod was refused by /mutate: {response}");
+    let patch = response["patch"].as_str().context("no patch came back")?;
+    let patch = base64::engine::general_purpose::STANDARD.decode(patch).context("the patch is not base64")?;
+    let patch: Value = serde_json::from_slice(&patch).context("the patch is not JSON")?;
     let written = patch.to_string();
     for part in ["gvisor", "RuntimeDefault", "automountServiceAccountToken"] {
         ensure!(written.contains(part), "the patch does not write `{part}`: {written}");
     }
-    let mut pod = reviews::good_pod();
-    patch_as_the_api_server_does(&mut pod, &patch)?;
-    let response = ask(stage, "/validate", &reviews::review(&pod, None, None))?;
+    Ok(patch)
+}
+
+/// The policies under which the good pod was admitted.
+pub(crate) fn admitted(response: &Value) -> Result<&Value> {
     ensure!(response["allowed"] == true, "the good pod was refused: {response}");
-    println!("  allowed, under {}", response["auditAnnotations"]);
-    Ok(())
+    let under = &response["auditAnnotations"];
+    ensure!(under.as_object().is_some_and(|under| !under.is_empty()), "admitted under no policy: {response}");
+    Ok(under)
 }
 
 /// Applies the `add` and `replace` operations of a JSON Patch; the webhook adds no others to a new pod.
@@ -112,96 +148,118 @@ fn patch_as_the_api_server_does(object: &mut Value, patch: &Value) -> Result<()>
     Ok(())
 }
 
-fn refuse_the_bad_ones(stage: &Stage) -> Result<()> {
+/// A pod or template that must be refused: the request, and what must be among the causes, namely the rule, the
+/// field, and the beginning of the remedy.
+pub(crate) struct Bad {
+    pub(crate) what: &'static str,
+    review: Vec<u8>,
+    pub(crate) expected: [&'static str; 3],
+}
+
+pub(crate) fn bad_ones() -> [Bad; 4] {
     let (debugged, running) = reviews::debugged_pod();
     let create = |object: &Value| reviews::review(object, None, None);
-    // What must be among the denials: the rule, the field, and the beginning of the remedy.
-    let bad = [
-        (
-            "A privileged pod",
-            create(&reviews::privileged_pod()),
-            [
-                "podSecurity",
-                "spec.containers[0].securityContext.privileged",
-                "remove privileged, or set it to false",
-            ],
-        ),
-        (
-            "A pod with a hostPath",
-            create(&reviews::host_path_pod()),
-            ["podSecurity", "spec.volumes[0].hostPath", "use configMap"],
-        ),
-        (
-            "A debugging container that escapes",
-            reviews::review(&debugged, Some(&running), Some("ephemeralcontainers")),
-            ["podSecurity", "spec.ephemeralContainers[0].securityContext.privileged", "remove privileged"],
-        ),
-        (
-            "A Deployment with the same faults",
-            create(&reviews::bad_deployment()),
-            [
+    let privileged = "remove privileged, or set it to false";
+    [
+        Bad {
+            what: "A privileged pod",
+            review: create(&reviews::privileged_pod()),
+            expected: ["podSecurity", "spec.containers[0].securityContext.privileged", privileged],
+        },
+        Bad {
+            what: "A pod with a hostPath",
+            review: create(&reviews::host_path_pod()),
+            expected: ["podSecurity", "spec.volumes[0].hostPath", "use configMap"],
+        },
+        Bad {
+            what: "A debugging container that escapes",
+            review: reviews::review(&debugged, Some(&running), Some("ephemeralcontainers")),
+            expected: ["podSecurity", "spec.ephemeralContainers[0].securityContext.privileged", privileged],
+        },
+        Bad {
+            what: "A Deployment with the same faults",
+            review: create(&reviews::bad_deployment()),
+            expected: [
                 "podSecurity",
                 "spec.template.spec.containers[0].securityContext.privileged",
-                "remove privileged",
+                privileged,
             ],
-        ),
-    ];
-    for (what, review, expected) in bad {
-        heading(&format!("{what} is refused"))?;
-        let response = ask(stage, "/validate", &review)?;
-        ensure!(response["allowed"] == false, "{what} was admitted");
-        show_causes(&response, expected)?;
+        },
+    ]
+}
+
+fn refuse_the_bad_ones(stage: &Stage) -> Result<()> {
+    for bad in bad_ones() {
+        heading(&format!("{} is refused", bad.what))?;
+        for line in refused(&ask(stage, "/validate", &bad.review)?, &bad)? {
+            println!("{line}");
+        }
     }
     Ok(())
 }
 
-/// Prints each cause of a denial. All must name their rule and a remedy, and one must be the expected cause.
-fn show_causes(response: &Value, [rule, field, remedy]: [&str; 3]) -> Result<()> {
+/// A line for each cause of a denial. All must name their rule and a remedy, and one must be the expected cause.
+pub(crate) fn refused(response: &Value, bad: &Bad) -> Result<Vec<String>> {
+    ensure!(response["allowed"] == false, "{} was admitted", bad.what);
+    let [rule, field, remedy] = bad.expected;
     let causes = response["status"]["details"]["causes"].as_array().context("a refusal without causes")?;
     let mut is_there = false;
+    let mut lines = Vec::new();
     for cause in causes {
         let text = |member: &str| cause[member].as_str().unwrap_or_default();
         ensure!(!text("reason").is_empty(), "a cause without its rule: {cause}");
         let (message, help) = text("message")
             .split_once("; ")
             .with_context(|| format!("a cause that does not say what to do: {cause}"))?;
-        println!("  {}  {}\n      {message}\n      do: {help}", text("reason"), text("field"));
+        lines.push(format!("  {}  {}\n      {message}\n      do: {help}", text("reason"), text("field")));
         is_there |= text("reason") == rule && text("field") == field && help.starts_with(remedy);
     }
     ensure!(is_there, "no cause is {rule} at {field} with `{remedy}`: {response}");
-    Ok(())
+    Ok(lines)
 }
 
 /// Requests during a change: how many were sent, how many failed, and the last answer.
 #[derive(Default)]
-struct Tally {
+pub(crate) struct Tally {
     asked: AtomicU64,
     failed: AtomicU64,
     allowed: AtomicBool,
     stop: AtomicBool,
 }
 
+impl Tally {
+    /// Counts an answer; whether it was one.
+    pub(crate) fn count(&self, answer: Option<&Answer>) -> bool {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let answer = answer.filter(|answer| answer.status == 200);
+        let verdict = answer.and_then(|answer| serde_json::from_slice::<Value>(&answer.body).ok());
+        match verdict.and_then(|verdict| verdict["response"]["allowed"].as_bool()) {
+            Some(allowed) => self.allowed.store(allowed, Ordering::Relaxed),
+            None => drop(self.failed.fetch_add(1, Ordering::Relaxed)),
+        }
+        self.failed.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether the change is in force, and no request failed until now.
+    pub(crate) fn is_changed(&self) -> Result<bool> {
+        let (asked, failed) = (self.asked.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed));
+        ensure!(failed == 0, "{failed} of {asked} requests failed during the change");
+        Ok(self.allowed.load(Ordering::Relaxed))
+    }
+}
+
 fn change_the_pack_under_load(stage: &Stage) -> Result<()> {
     heading("The pack changes while requests run")?;
     let review = reviews::review(&reviews::pod_with_memory("4Gi"), None, None);
-    let before = ask(stage, "/validate", &review)?;
-    ensure!(before["allowed"] == false, "a pod of 4Gi was admitted under a ceiling of 2Gi");
-    println!("  before: {}", before["status"]["message"].as_str().unwrap_or_default());
+    println!("  before: {}", under_the_ceiling(&ask(stage, "/validate", &review)?)?);
     let tally = Arc::new(Tally::default());
     let mut client = stage.client()?;
     let worker = std::thread::spawn({
         let tally = Arc::clone(&tally);
         move || {
             while !tally.stop.load(Ordering::Relaxed) {
-                tally.asked.fetch_add(1, Ordering::Relaxed);
-                let answer = client.post("/validate", &review).ok().filter(|answer| answer.status == 200);
-                let verdict = answer.and_then(|answer| serde_json::from_slice::<Value>(&answer.body).ok());
-                match verdict.and_then(|verdict| verdict["response"]["allowed"].as_bool()) {
-                    Some(allowed) => tally.allowed.store(allowed, Ordering::Relaxed),
-                    None => {
-                        tally.failed.fetch_add(1, Ordering::Relaxed);
-                        return; // the connection is gone; one failure is a deviation already
-                    }
+                if !tally.count(client.post("/validate", &review).ok().as_ref()) {
+                    return; // the connection is gone; one failure is a deviation already
                 }
             }
         }
@@ -212,13 +270,19 @@ fn change_the_pack_under_load(stage: &Stage) -> Result<()> {
         bail!("the thread of requests ended badly");
     }
     let took = changed?;
-    let (asked, failed) = (tally.asked.load(Ordering::Relaxed), tally.failed.load(Ordering::Relaxed));
+    ensure!(tally.is_changed()?, "the old verdict came back");
     println!(
-        "  after {} ms: allowed; {asked} requests were asked meanwhile, {failed} failed",
-        took.as_millis()
+        "  after {} ms: allowed; {} requests were asked meanwhile, 0 failed",
+        took.as_millis(),
+        tally.asked.load(Ordering::Relaxed)
     );
-    ensure!(failed == 0, "{failed} of {asked} requests failed during the change");
     Ok(())
+}
+
+/// Why the pod is refused before the change.
+pub(crate) fn under_the_ceiling(response: &Value) -> Result<&str> {
+    ensure!(response["allowed"] == false, "a pod of 4Gi was admitted under a ceiling of 2Gi");
+    response["status"]["message"].as_str().context("a refusal without a message")
 }
 
 fn raise_the_ceiling(stage: &Stage) -> Result<()> {
@@ -233,8 +297,7 @@ fn raise_the_ceiling(stage: &Stage) -> Result<()> {
 
 fn await_the_new_verdict(tally: &Tally) -> Result<Duration> {
     let begin = Instant::now();
-    while !tally.allowed.load(Ordering::Relaxed) {
-        ensure!(tally.failed.load(Ordering::Relaxed) == 0, "a request failed during the change");
+    while !tally.is_changed()? {
         ensure!(begin.elapsed() < RELOAD, "the new bundle is not in force after {} s", RELOAD.as_secs());
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -251,7 +314,12 @@ fn show_a_typo(stage: &Stage) -> Result<()> {
     let shown =
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     print!("{shown}");
-    ensure!(output.status.code() == Some(3), "`bailiwick check` ended with {}", output.status);
+    helped(output.status.code(), &shown)
+}
+
+/// Whether the typo was found, and its message names what was meant.
+pub(crate) fn helped(code: Option<i32>, shown: &str) -> Result<()> {
+    ensure!(code == Some(3), "`bailiwick check` ended with {code:?}");
     ensure!(shown.contains("isolaton") && shown.contains("`isolation`"), "the message does not help");
     Ok(())
 }
