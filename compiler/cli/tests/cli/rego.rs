@@ -1,6 +1,7 @@
 //! Packs with rules in Rego: how a faulty module is reported, which tests prove nothing, and that a rule that
 //! does not terminate denies.
 
+use crate::hostile::BOUNDED;
 use crate::stage::{Stage, printed};
 
 const HEAD: &str = "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {name: x-1.0.0}\nspec:\n  pack: x\n  version: 1.0.0\n  subjects: {namespaces: {selector: {matchLabels: {team: research}}}}\n  admission:\n    rules:\n    - name: r\n      match: {resources: [{apiGroups: [\"\"], apiVersions: [v1], resources: [pods], operations: [CREATE, UPDATE]}]}\n      rego: {file: images.rego, rule: data.images.deny}\n";
@@ -60,7 +61,7 @@ fn hostile_modules_end_with_their_place() {
         ("\u{0}".repeat(900), "BW0307"),
     ] {
         pack(&stage, &module);
-        let output = stage.shell("ulimit -v 4000000 -t 60; timeout 600 bailiwick check x");
+        let output = stage.shell(&format!("{BOUNDED}; timeout 600 bailiwick check x"));
         let said = printed(&output);
         assert_eq!(output.status.code(), Some(3), "{said}");
         assert!(said.contains(expected) && said.contains("x/rego/images.rego:"), "{said}");
