@@ -1,7 +1,7 @@
 # Every target does its own setup, on a Debian machine with cargo, Python 3.11, Go 1.26 and Node 20.
 #   make demo    one pack becomes its controls, decides real pods, and every call of an agent
 #   make test    every test, with a real API server
-#   make lint    rustfmt, clippy, licences and bans
+#   make lint    rustfmt, clippy, gofmt, go vet, licences and bans
 #   make bench   measures into target/bench/*.json; make bench-check compares them with the goals
 #   make fmt     formats the source
 #   make numbers     prints what is counted: diagnostic codes, corpora of lines, laws, and CEL against other engines and a real API server
@@ -12,6 +12,7 @@
 #   make test-cluster   bindings, operator and chart on a real API server, then pods on a real node; as root; the first run builds the node, about ten minutes
 #   make fuzz    libFuzzer over everything that reads untrusted bytes; FUZZ_SECONDS for each target (60), FUZZ_TARGETS to name some
 #   make test-user      what an ordinary user can run of the tests, as an ordinary user: as nobody if root starts them
+#   make vet-cluster    go vet of the test clusters' own lines, for which it first builds Kubernetes: half an hour the first time, seconds later
 #   make test-cgroup2   sandbox limits on cgroup v2, in a small emulated machine with Debian's kernel; a few minutes
 SHELL := /bin/bash
 CARGO ?= cargo
@@ -27,10 +28,14 @@ SARIF_PACKAGE := 1.0.0-beta.0
 JSONSCHEMA_PACKAGE := 4.26.0
 export CARGO_TERM_COLOR ?= auto
 
+# Where `make lint` runs go vet. Not where Kubernetes itself is below: see vet-cluster. conformance/helm has no lines of its own.
+GO_MODULES := conformance/cel/costs conformance/cel/tables conformance/netpol conformance/registry
+GO_CLUSTERS := conformance/cluster conformance/cluster/node
+
 # A test fails by panicking; everything else may not.
 IN_TESTS := $(foreach lint,unwrap_used expect_used indexing_slicing string_slice panic unreachable,-A clippy::$(lint))
 
-.PHONY: demo cluster-demo setup-node test test-cluster test-user test-cgroup2 fuzz lint bench bench-check fmt setup packages bless launcher test-images conformance numbers
+.PHONY: demo cluster-demo setup-node test test-cluster test-user test-cgroup2 fuzz lint vet-cluster bench bench-check fmt setup packages bless launcher test-images conformance numbers
 
 # What the tests and the demo run beside cargo: openssl and curl start the test control plane, strace measures what runtimes call and
 # fails the audit log's calls, libseccomp and nsjail read what is compiled for them; the executor's image is made of Debian packages. By package
@@ -148,6 +153,12 @@ lint: setup
 	$(CARGO) clippy --locked --workspace --tests -- -D warnings $(IN_TESTS)
 	@command -v cargo-deny >/dev/null || $(CARGO) install --locked --quiet cargo-deny@$(DENY_VERSION)
 	$(CARGO) deny --locked check bans licenses sources
+	@unformatted=$$(gofmt -l conformance) && [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted" >&2; exit 1; }
+	go vet conformance/openapi/generate.go
+	$(foreach module,$(GO_MODULES),go -C $(module) vet ./... &&) true
+
+vet-cluster:
+	$(foreach module,$(GO_CLUSTERS),CGO_ENABLED=0 go -C $(module) vet main.go &&) true
 
 BENCH_BUILD = $(CARGO) build --locked --release -p bailiwick -p bailiwick-lsp -p bailiwick-webhook -p bailiwick-operator -p bailiwick-executor -p bailiwick-sys \
 	-p bailiwick-conformance

@@ -1,8 +1,10 @@
 //! What the house promises beside its code: the documents that everyone looks for, and the linters and bans
 //! that CI applies. Each of these fails nothing else when it goes.
 
+use std::path::Path;
+
 use crate::documents::{made, read};
-use crate::source_files;
+use crate::{root, source_files};
 
 /// What a panic, a silent allowance or a forgotten end would need (`conformance/tests/guards` has the rest).
 const DENIED: &[&str] = &[
@@ -88,6 +90,29 @@ fn ci_is_the_linters_every_test_and_the_demo() {
         "cargo deny --locked check bans licenses sources",
     ] {
         assert!(said.lines().any(|one| one.starts_with(line)), "`make lint` does not run `{line}`: {said}");
+    }
+}
+
+/// A module that is in neither list is vetted by nobody; so is a file that belongs to no module and is not named.
+#[test]
+fn every_line_of_go_is_vetted() {
+    let (lint, cluster) = (made("lint"), made("vet-cluster"));
+    assert!(lint.contains("gofmt -l conformance"), "{lint}");
+    let files: Vec<String> = source_files().into_iter().filter(|path| path.ends_with(".go")).collect();
+    assert!(files.len() >= 8, "{files:?}");
+    for file in files {
+        assert!(file.starts_with("conformance/"), "gofmt does not see {file}");
+        let mut modules = Path::new(&file).ancestors().skip(1);
+        let module = modules.find(|folder| root().join(folder).join("go.mod").is_file());
+        let vetted = match module.map(Path::display) {
+            Some(module) => {
+                lint.contains(&format!("go -C {module} vet ./... "))
+                    || (cluster.contains(&format!("go -C {module} vet main.go "))
+                        && file.ends_with("/main.go"))
+            }
+            None => lint.contains(&format!("go vet {file}")),
+        };
+        assert!(vetted, "no go vet of {file}");
     }
 }
 
