@@ -5,7 +5,7 @@ use bailiwick_compiler::diagnostic::Severity;
 use expect_test::expect;
 
 use super::support::{compiled, document};
-use super::table::{REFUSED, REFUSED_WORDS, fields, refusal};
+use super::table::{REFUSED, Refused, fields, refusal};
 
 const POOL: &str = "pools: [{name: warm, backend: Native, runtimeClass: runc, podSecurity: {level: Baseline, version: v1.36}, userNamespace: Required, cgroup: Writable, resources: {cpus: '2', memory: 1Gi}}]";
 
@@ -85,10 +85,9 @@ fn tool_samples() -> Vec<(&'static str, String)> {
 #[test]
 fn every_refused_field_is_refused_with_its_code() {
     let samples = samples();
-    let words = REFUSED_WORDS.iter().map(|(field, _, code)| (*field, *code));
     let mut wrong = Vec::new();
-    for (field, code) in REFUSED.iter().copied().chain(words) {
-        let Some((_, sections)) = samples.iter().find(|(sample, _)| *sample == field) else {
+    for Refused { field, code, .. } in REFUSED {
+        let Some((_, sections)) = samples.iter().find(|(sample, _)| sample == field) else {
             wrong.push(format!("`{field}` has no sample"));
             continue;
         };
@@ -98,7 +97,7 @@ fn every_refused_field_is_refused_with_its_code() {
         let refused = found.iter().any(|one| {
             let at = one.at.to_string();
             // `http` and `tls` belong to the host that the code points at.
-            one.code.id() == code && (place.starts_with(&at) || at.starts_with(&place) || code == "BW0505")
+            one.code.id() == *code && (place.starts_with(&at) || at.starts_with(&place) || *code == "BW0505")
         });
         if compiled.policy.is_some() || !refused {
             let said: Vec<_> = found.iter().map(ToString::to_string).collect();
@@ -113,7 +112,9 @@ fn every_refused_field_is_refused_with_its_code() {
 fn exactly_these_fields_and_words_are_refused() {
     let known = fields();
     let whole = known.keys().filter_map(|field| Some(format!("{field} {}", refusal(field)?)));
-    let words = REFUSED_WORDS.iter().map(|(field, word, code)| format!("{field}: {word} {code}"));
+    let words = REFUSED
+        .iter()
+        .filter_map(|refused| Some(format!("{}: {} {}", refused.field, refused.word?, refused.code)));
     let mut found: Vec<String> = whole.chain(words).collect();
     found.sort();
     expect![[r#"

@@ -9,26 +9,117 @@ use serde_json::Value;
 use super::calls;
 use super::fields::FIELDS;
 
-/// Fields that are read and checked but refused, with the code that refuses them; with all that lies below them.
-pub(super) const REFUSED: &[(&str, &str)] = &[
-    ("spec.images[].require[].attestation", "BW0507"),
-    ("spec.network.egress[].http", "BW0505"),
-    ("spec.network.egress[].tls", "BW0505"),
-    ("spec.network.egress[].to.hosts", "BW0505"),
-    ("spec.network.proxy", "BW0506"),
-    ("spec.tools.definitions[].run.http", "BW0516"),
-    ("spec.tools.definitions[].run.mcp", "BW0516"),
-];
+/// A field that is read and checked but refused, with all that lies below it; or one word of an accepted field.
+pub(super) struct Refused {
+    pub(super) field: &'static str,
+    /// The word that is refused; `None`: whatever the field says.
+    pub(super) word: Option<&'static str>,
+    /// The code that refuses it.
+    pub(super) code: &'static str,
+    /// Why it cannot be enforced as things are.
+    why: &'static str,
+    /// What would enforce it.
+    awaits: &'static str,
+}
 
-/// Words of accepted fields that are refused.
-pub(super) const REFUSED_WORDS: &[(&str, &str, &str)] = &[
-    ("spec.audit.admission", "Required", "BW0524"),
-    ("spec.pools[].backend", "Pod", "BW0525"),
-    ("spec.sandboxes[].filesystem.workspace.durable", "true", "BW0522"),
-    ("spec.sandboxes[].filesystem.workspace.lifetime", "Call", "BW0522"),
-    ("spec.sandboxes[].network.egress", "any name", "BW0521"),
-    ("spec.sandboxes[].runtime.lifetime", "Session", "BW0510"),
-    ("spec.sandboxes[].runtime.preload", "any name", "BW0509"),
+const PROXY: &str = "a proxy for egress, at the nodes or as a gateway";
+const ADDRESSES: &str =
+    "a NetworkPolicy names addresses and labels; nothing sees the host or the request of a connection";
+
+/// In the order of the fields.
+pub(super) const REFUSED: &[Refused] = &[
+    Refused {
+        field: "spec.audit.admission",
+        word: Some("Required"),
+        code: "BW0524",
+        why: "the webhook keeps no log that it could flush before it answers; the API server's audit log holds its decisions",
+        awaits: "an audit log of each webhook",
+    },
+    Refused {
+        field: "spec.images[].require[].attestation",
+        word: None,
+        code: "BW0507",
+        why: "of the evidence about an image only signatures are read and judged",
+        awaits: "reading and judging attestations",
+    },
+    Refused {
+        field: "spec.network.egress[].http",
+        word: None,
+        code: "BW0505",
+        why: ADDRESSES,
+        awaits: PROXY,
+    },
+    Refused { field: "spec.network.egress[].tls", word: None, code: "BW0505", why: ADDRESSES, awaits: PROXY },
+    Refused {
+        field: "spec.network.egress[].to.hosts",
+        word: None,
+        code: "BW0505",
+        why: ADDRESSES,
+        awaits: PROXY,
+    },
+    Refused {
+        field: "spec.network.proxy",
+        word: None,
+        code: "BW0506",
+        why: "there is no proxy to place",
+        awaits: PROXY,
+    },
+    Refused {
+        field: "spec.pools[].backend",
+        word: Some("Pod"),
+        code: "BW0525",
+        why: "nothing makes a pod for a call and runs the call in it; the executor's sandboxes are processes of its own pod",
+        awaits: "a backend of the executor that makes pods",
+    },
+    Refused {
+        field: "spec.sandboxes[].filesystem.workspace.durable",
+        word: Some("true"),
+        code: "BW0522",
+        why: "a workspace lives in memory, and nothing saves it before a result is told",
+        awaits: "storage for workspaces",
+    },
+    Refused {
+        field: "spec.sandboxes[].filesystem.workspace.lifetime",
+        word: Some("Call"),
+        code: "BW0522",
+        why: "a workspace is made with its session and is there for the next call",
+        awaits: "workspaces that are made for a call",
+    },
+    Refused {
+        field: "spec.sandboxes[].network.egress",
+        word: Some("any name"),
+        code: "BW0521",
+        why: "a sandbox has a network of its own with nothing in it",
+        awaits: PROXY,
+    },
+    Refused {
+        field: "spec.sandboxes[].runtime.lifetime",
+        word: Some("Session"),
+        code: "BW0510",
+        why: "an interpreter is started for each call and ends with it",
+        awaits: "runtimes that are kept between the calls of a session",
+    },
+    Refused {
+        field: "spec.sandboxes[].runtime.preload",
+        word: Some("any name"),
+        code: "BW0509",
+        why: "every interpreter starts afresh; none is forked from one that has loaded modules",
+        awaits: "runtimes that are forked from a loaded one",
+    },
+    Refused {
+        field: "spec.tools.definitions[].run.http",
+        word: None,
+        code: "BW0516",
+        why: "the executor runs programs in sandboxes and speaks to no server",
+        awaits: "a gateway to tools that run elsewhere",
+    },
+    Refused {
+        field: "spec.tools.definitions[].run.mcp",
+        word: None,
+        code: "BW0516",
+        why: "the executor runs programs in sandboxes and speaks to no server",
+        awaits: "a gateway to tools that run elsewhere",
+    },
 ];
 
 /// Every field below `spec`; whether it has members of its own.
@@ -59,9 +150,9 @@ pub(super) fn refusal(field: &str) -> Option<&'static str> {
     };
     REFUSED
         .iter()
-        .filter(|(outer, _)| below(outer))
-        .max_by_key(|(outer, _)| outer.len())
-        .map(|(_, code)| *code)
+        .filter(|refused| refused.word.is_none() && below(refused.field))
+        .max_by_key(|refused| refused.field.len())
+        .map(|refused| refused.code)
 }
 
 fn test_of(field: &str) -> Option<&'static str> {
@@ -76,11 +167,13 @@ fn table() -> Result<String, String> {
     );
     let mut missing = Vec::new();
     for (field, holds) in fields() {
-        let words = REFUSED_WORDS.iter().find(|(place, ..)| *place == field);
+        let words = REFUSED.iter().find(|refused| refused.word.is_some() && refused.field == field);
         let row = match (test_of(&field), refusal(&field)) {
             (Some(_), Some(code)) => return Err(format!("`{field}` has a test and {code}")),
             (Some(test), None) => match words {
-                Some((_, word, code)) => format!("| `{field}` | `{test}` | `{word}`: {code} |\n"),
+                Some(Refused { word, code, .. }) => {
+                    format!("| `{field}` | `{test}` | `{}`: {code} |\n", word.unwrap_or_default())
+                }
                 None => format!("| `{field}` | `{test}` | |\n"),
             },
             (None, Some(code)) => format!("| `{field}` | | {code} |\n"),
@@ -91,6 +184,14 @@ fn table() -> Result<String, String> {
             }
         };
         page.push_str(&row);
+    }
+    page.push_str(
+        "\n### Why fields are refused\n\nA pack that uses one of these does not compile: it would promise what nothing enforces. Each stands for all that lies \
+         below it.\n\n| Field | Word | Code | Why | What it waits for |\n|---|---|---|---|---|\n",
+    );
+    for Refused { field, word, code, why, awaits } in REFUSED {
+        let word = word.map(|word| format!("`{word}`")).unwrap_or_default();
+        page.push_str(&format!("| `{field}` | {word} | {code} | {why} | {awaits} |\n"));
     }
     if missing.is_empty() { Ok(page) } else { Err(format!("neither test nor code: {}", missing.join(", "))) }
 }
@@ -117,14 +218,17 @@ fn the_lists_name_fields_and_codes_that_are_there() {
             assert!(known.contains(*field), "{name}: `{field}` is no field");
         }
     }
-    for (field, id) in REFUSED.iter().copied().chain(REFUSED_WORDS.iter().map(|(field, _, id)| (*field, *id)))
-    {
-        assert!(known.contains(field), "`{field}` is no field");
+    for Refused { field, code: id, why, awaits, .. } in REFUSED {
+        assert!(known.contains(*field), "`{field}` is no field");
         assert!(id.starts_with("BW05") && code(id).is_some(), "{id} is no code");
+        assert!(
+            why.split(' ').count() >= 5 && awaits.split(' ').count() >= 3,
+            "`{field}` is refused without a reason"
+        );
     }
+    assert!(REFUSED.is_sorted_by_key(|refused| refused.field));
     // Exactly these are refused: a code that nothing of this list needs would refuse something else.
-    let used: BTreeSet<&str> =
-        REFUSED.iter().map(|(_, id)| *id).chain(REFUSED_WORDS.iter().map(|(.., id)| *id)).collect();
+    let used: BTreeSet<&str> = REFUSED.iter().map(|refused| refused.code).collect();
     let all: BTreeSet<&str> = (505..=507)
         .chain([509, 510, 516])
         .chain([521, 522, 524, 525])
