@@ -290,8 +290,10 @@ fn what_libfuzzer_drives_has_the_versions_of_the_workspace() {
 /// A seed that cannot be parsed would start every mutation at the first line of the parser.
 #[test]
 fn seeds_of_reviews_and_bundles_are_read() {
+    let mut read = std::collections::BTreeMap::from([("review", 0), ("bundle", 0)]);
     for Entry { target, seeds, .. } in entries(root()) {
         for seed in seeds {
+            read.entry(target).and_modify(|count| *count += 1);
             let shown = || String::from_utf8_lossy(&seed).into_owned();
             match target {
                 "review" => drop(
@@ -306,4 +308,5 @@ fn seeds_of_reviews_and_bundles_are_read() {
             }
         }
     }
+    assert!(read.values().all(|count| *count > 0), "{read:?}");
 }

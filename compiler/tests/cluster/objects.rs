@@ -209,6 +209,10 @@ fn nothing_of_ours_stands_where_the_cluster_itself_lives() {
     namespaces.insert("kube-system".to_owned(), governed);
     let cells = bailiwick_compiler::cluster::cells(&cluster.in_force, &namespaces);
     let out = objects(&cluster.in_force, &cells, &ClusterOptions::default()).expect("emits");
+    assert!(
+        out.objects.iter().any(|object| object.namespace.as_deref() == Some("one")),
+        "nothing is emitted"
+    );
     for object in &out.objects {
         assert_ne!(object.namespace.as_deref(), Some("kube-system"), "{}", object.name);
         assert!(object.kind != "Namespace" || object.name != "kube-system");

@@ -11,13 +11,9 @@ use crate::stage::{Stage, printed, root};
 
 fn documents() -> Vec<PathBuf> {
     let mut documents = vec![root().join("README.md")];
-    if let Ok(guide) = std::fs::read_dir(root().join("docs/guide")) {
-        documents.extend(
-            guide
-                .filter_map(|entry| Some(entry.ok()?.path()))
-                .filter(|path| path.extension().is_some_and(|e| e == "md")),
-        );
-    }
+    let guide = std::fs::read_dir(root().join("docs/guide")).expect("the guides");
+    let pages = guide.map(|entry| entry.expect("a file").path());
+    documents.extend(pages.filter(|path| path.extension().is_some_and(|e| e == "md")));
     documents.sort();
     documents
 }

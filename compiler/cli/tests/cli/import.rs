@@ -460,6 +460,7 @@ fn every_member_of_an_import_is_documented() {
     report.as_object_mut().expect("an object").insert("pack".to_owned(), Value::Null);
     let mut seen = BTreeSet::new();
     members(&report, &mut seen);
+    assert!(seen.contains("losses"), "{seen:?}");
     for member in seen {
         let (alone, within) = (format!("`{member}`"), format!(".{member}`"));
         assert!(page.contains(&alone) || page.contains(&within), "docs/formats/json.md lacks `{member}`");

@@ -37,9 +37,7 @@ impl Stage {
     pub(crate) fn new() -> Self {
         let Self(folder) = Self::empty();
         for part in ["policy-packs", "docs/guide"] {
-            if root().join(part).is_dir() {
-                copy(&root().join(part), &folder.path().join(part));
-            }
+            copy(&root().join(part), &folder.path().join(part));
         }
         Self(folder)
     }
