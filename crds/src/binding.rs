@@ -180,6 +180,10 @@ pub struct PolicyBindingStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("pattern" = DIGEST_PATTERN))]
     pub digest: Option<String>,
+    /// The digest of the policy in force: its bundle is in the ConfigMap `bailiwick-<digest>` of the operator's namespace, and outlives the pack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("pattern" = DIGEST_PATTERN))]
+    pub bundle: Option<String>,
     /// The stage that is in force; a hold keeps it behind the one that is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<Stage>,
@@ -203,9 +207,10 @@ fn opaque(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// What a binding adds to its pack.
+/// What a binding adds to its pack. In a status the operator writes and compares it as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct Chosen {
     /// As in the spec.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

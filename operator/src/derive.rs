@@ -17,6 +17,7 @@ use serde_json::Value;
 use crate::certificates::UnixTime;
 use crate::object::{Key, Wanted};
 use crate::pools::{self, BoundPool, PoolError, PoolVerdict, UserNamespaces};
+use crate::recall;
 use crate::whole::{self, Standing};
 use crate::world::World;
 
@@ -84,7 +85,7 @@ pub struct Derived {
     pub next: Option<UnixTime>,
     /// Namespaces whose pools cannot be computed: existing objects of pools stay there.
     pub held: BTreeSet<String>,
-    /// Bindings that had a policy in force which can no longer be computed, with the reason. An object that
+    /// Bindings that had a policy in force which can no longer be computed nor recalled, with the reason. An object that
     /// does not name its bindings may then be theirs, so all such existing controls stay. What the webhook is
     /// asked about is in their statuses.
     pub lost: BTreeMap<String, String>,
@@ -133,7 +134,7 @@ impl Deriver {
         let unreadable = unreadable.map(|one| one.live.key.name.as_str()).collect();
         let verdicts = self.in_force.update_beside(&bindings, &unreadable, &world.packs);
         out.verdicts = verdicts.into_iter().map(|verdict| (verdict.binding.clone(), verdict)).collect();
-        self.lost(world, standing, &mut out);
+        self.recall(world, standing, &mut out);
         let bound = self.in_force.policies().map(|bound| {
             let (pack, chosen, digest) =
                 (bound.pack.name.clone(), bound.chosen.clone(), bound.digest.clone());
@@ -151,23 +152,36 @@ impl Deriver {
         out.problems.clone_from(&out.cells.problems);
         let emitted = objects(&self.in_force, &out.cells, &cluster);
         out.emitted(emitted, webhooks(&self.in_force, &cluster), &options.namespace);
+        out.publish(&self.in_force, &options.namespace);
         out.held_back(&cluster.left);
         self.pools(world, options, &mut out);
         out
     }
 
-    /// Bindings whose status says that a policy is in force which the operator does not know.
-    fn lost(&self, world: &World, standing: &Standing, out: &mut Derived) {
+    /// Bindings whose status says that a policy is in force which cannot be compiled: it is taken from its bundle,
+    /// or is lost.
+    fn recall(&mut self, world: &World, standing: &Standing, out: &mut Derived) {
         for one in &world.bindings {
             let name = &one.live.key.name;
             let version = one.live.status.get("version").and_then(Value::as_str);
             if version.is_none() || self.in_force.policy(name).is_some() {
                 continue;
             }
+            let lost = match recall::recall(&one.live, standing) {
+                Ok(policy) => {
+                    if let Some(verdict) = out.verdicts.get_mut(name) {
+                        verdict.in_force = Some(policy.pack.clone());
+                    }
+                    self.in_force.recall(policy);
+                    continue;
+                }
+                Err(lost) => lost,
+            };
             let mut why = match &one.said {
                 Err(why) => why.clone(),
                 Ok(_) => out.verdicts.get(name).map(|verdict| verdict.message.clone()).unwrap_or_default(),
             };
+            why = format!("{why}; {lost}, so that nothing vouches for what stands");
             if let (Ok(said), Some(version)) = (&one.said, version) {
                 let pack = format!("{}@{version}", said.spec.pack.name);
                 if !standing.has(&pack) {
@@ -278,6 +292,20 @@ impl Derived {
             reason: "HeldByLost",
             message,
         });
+    }
+
+    /// Wants the bundles of what is in force.
+    fn publish(&mut self, in_force: &InForce, owner: &str) {
+        for bound in in_force.policies() {
+            let Some(manifest) = recall::published(bound, owner) else { continue };
+            match Wanted::new(manifest, owner) {
+                Ok(wanted) => {
+                    self.bindings_of.entry(wanted.key.clone()).or_default().push(bound.binding.clone());
+                    self.wanted.insert(wanted.key.clone(), wanted);
+                }
+                Err(error) => self.problems.push(problem("CannotApply", &error)),
+            }
+        }
     }
 
     fn want(&mut self, manifest: Value, owner: &str) {

@@ -41,6 +41,7 @@ pub mod operator;
 pub mod plugin;
 pub mod pools;
 pub mod probe;
+pub mod recall;
 pub mod report;
 mod serve;
 pub mod status;

@@ -59,7 +59,7 @@ pub struct Wanted {
 }
 
 /// An object in the cluster, without the fields that matter only to the API server.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Live {
     /// Its key.
     pub key: Key,

@@ -37,8 +37,10 @@ const CALL_DIR: &str = "/run/bailiwick/call";
 const ADMIN_DIR: &str = "/run/bailiwick/admin";
 /// A user id that no distribution assigns; the image is built with it.
 const USER: u32 = 65532;
+/// Where a bundle is in its ConfigMap.
+pub const BUNDLE: &str = "bundle.json";
 /// A bundle is stored as text in a ConfigMap, and etcd limits requests to 1.5 MiB.
-const MAX_BUNDLE: usize = 900 << 10;
+pub const MAX_BUNDLE: usize = 900 << 10;
 /// Seconds from the termination signal to the end of a pod: running calls may finish.
 const DRAIN_S: u32 = 60;
 
@@ -204,15 +206,11 @@ pub fn manifests(
     users: UserNamespaces,
 ) -> Vec<Value> {
     let namespace = live.key.namespace.as_deref().unwrap_or_default();
-    let mut out = vec![config_map(
-        namespace,
-        &bundle_name(&bound.digest),
-        bound,
-        json!({ "bundle.json": bound.bundle }),
-    )];
+    let data = json!({ BUNDLE: bound.bundle });
+    let mut out = vec![bundle_map(namespace, &bundle_name(&bound.digest), &bound.digest, data)];
     if !bound.seccomp.is_empty() {
         let name = format!("bailiwick-seccomp-{}-{}", bound.pool.name, bound.digest);
-        let mut map = config_map(namespace, &name, bound, json!(bound.seccomp));
+        let mut map = bundle_map(namespace, &name, &bound.digest, json!(bound.seccomp));
         for (at, member, value) in [
             ("/metadata/annotations", "bailiwick.dev/profile-path", profile_path(bound)),
             ("/metadata/labels", "bailiwick.dev/seccomp", "pool".to_owned()),
@@ -227,13 +225,15 @@ pub fn manifests(
     out
 }
 
-fn config_map(namespace: &str, name: &str, bound: &BoundPool, data: Value) -> Value {
+/// A ConfigMap of a bundle, or of what was made from it.
+#[must_use]
+pub fn bundle_map(namespace: &str, name: &str, digest: &str, data: Value) -> Value {
     json!({
         "apiVersion": "v1", "kind": "ConfigMap", "immutable": true, "data": data,
         "metadata": {
             "name": name, "namespace": namespace,
             "labels": { "app.kubernetes.io/managed-by": "bailiwick" },
-            "annotations": { DIGEST_ANNOTATION: format!("sha256:{}", bound.digest) },
+            "annotations": { DIGEST_ANNOTATION: format!("sha256:{digest}") },
         },
     })
 }

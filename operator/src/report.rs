@@ -146,7 +146,10 @@ fn members<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
 /// The part of a binding's status that says what is in force, as stored.
 fn in_force(live: &Live) -> Map<String, Value> {
     let said = |member: &str| Some((member.to_owned(), live.status.get(member)?.clone()));
-    ["version", "digest", "stage", "chosen", "ifLost", "cells"].into_iter().filter_map(said).collect()
+    ["version", "digest", "bundle", "stage", "chosen", "ifLost", "cells"]
+        .into_iter()
+        .filter_map(said)
+        .collect()
 }
 
 /// The conditions of a binding: whether it compiles, whether all its objects are in place, and whether the
@@ -202,6 +205,7 @@ fn bound(
         more = members([
             ("version", json!(pack.version.to_string())),
             ("digest", json!(pack.digest)),
+            ("bundle", json!(bound.map(|bound| &bound.digest))),
             ("stage", json!(stage)),
             ("chosen", json!(bound.map(|bound| &bound.chosen))),
         ]);

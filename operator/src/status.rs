@@ -56,16 +56,17 @@ pub fn status(live: &Live, said: &[Said], mut more: Map<String, Value>, now: &st
     Value::Object(more)
 }
 
-/// The member of a binding's status that its CRD declares atomic: to apply it replaces all of it, so that what others add
-/// to it is a difference.
-const WHOLE: &str = "ifLost";
+/// The members of a binding's status that are believed after a restart and are objects. The CRD declares them
+/// atomic: to apply one replaces all of it, so that what others add to it is a difference.
+const WHOLE: [&str; 2] = ["chosen", "ifLost"];
 
 /// Whether the API server already has all of this.
 #[must_use]
 pub fn is_there(wanted: &Value, live: &Value) -> bool {
     match (wanted, live) {
         (Value::Object(wanted), Value::Object(live)) => wanted.iter().all(|(key, value)| {
-            let is_same = |live| if key == WHOLE { value == live } else { is_there(value, live) };
+            let is_same =
+                |live| if WHOLE.contains(&key.as_str()) { value == live } else { is_there(value, live) };
             live.get(key).is_some_and(is_same)
         }),
         (Value::Array(wanted), Value::Array(live)) => {
@@ -124,9 +125,11 @@ mod tests {
         assert!(is_there(&json!({ "a": [{ "b": 1 }] }), &json!({ "a": [{ "b": 1, "c": 2 }], "d": 3 })));
         assert!(!is_there(&wanted, &json!({ "a": [{ "b": 1 }, { "b": 1 }], "none": [] })));
         assert!(!is_there(&wanted, &Value::Null));
-        let said = |labels: Value| json!({ "ifLost": { "namespaces": { "matchLabels": labels } } });
-        let (own, more) = (said(json!({ "a": "b" })), said(json!({ "a": "b", "c": "d" })));
-        assert!(is_there(&own, &own) && !is_there(&own, &more), "a further label takes namespaces out");
+        for member in WHOLE {
+            let said = |labels: Value| json!({ member: { "namespaces": { "matchLabels": labels } } });
+            let (own, more) = (said(json!({ "a": "b" })), said(json!({ "a": "b", "c": "d" })));
+            assert!(is_there(&own, &own) && !is_there(&own, &more), "a further label takes namespaces out");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! belong to any binding.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bailiwick_compiler::emit::{CELLS, Left};
 use serde_json::{Map, Value};
@@ -14,6 +15,7 @@ use serde_json::{Map, Value};
 use crate::kind::Kind;
 use crate::mirror::View;
 use crate::object::Live;
+use crate::pools::DIGEST_ANNOTATION;
 
 /// The annotation with the names of an object's bindings, separated by spaces.
 pub const BINDINGS_ANNOTATION: &str = "bailiwick.dev/bindings";
@@ -47,14 +49,15 @@ fn is_signed(signature: Option<&str>, bindings: &BTreeMap<String, String>) -> bo
     signature.is_none_or(|names| names.split(' ').any(|name| bindings.contains_key(name)))
 }
 
-/// What the existing objects of this kind say of their bindings, and the packs that existing admission
-/// policies come from. Nothing else of the objects, so that two of these are equal as long as nothing that is
+/// What the existing objects of this kind say of their bindings, the packs that existing admission policies come
+/// from, and the published bundles. Nothing else of the objects, so that two of these are equal as long as nothing that is
 /// read here has changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
     closed: BTreeSet<Part>,
     labels: BTreeSet<Part>,
     packs: BTreeSet<String>,
+    bundles: BTreeMap<String, Arc<Live>>,
 }
 
 /// A namespace, and the bindings of the object that applies to it.
@@ -78,13 +81,25 @@ impl Standing {
         let labelled = view.of(Kind::Namespace).filter(|live| live.owned_by(owner));
         let closed = policies().filter(|live| live.key.name.starts_with(CELLS));
         let packs = policies().filter_map(|live| live.annotations.get(PACKS_ANNOTATION));
+        let bundles = view.of(Kind::ConfigMap).filter(|live| {
+            live.owned_by(owner)
+                && live.key.namespace.as_deref() == Some(owner)
+                && live.annotations.contains_key(DIGEST_ANNOTATION)
+        });
         Self {
             closed: closed
                 .flat_map(|live| namespaces(live).map(|namespace| Part::new(namespace, live)))
                 .collect(),
             labels: labelled.map(|live| Part::new(live.key.name.clone(), live)).collect(),
             packs: packs.flat_map(|packs| packs.split(' ')).map(str::to_owned).collect(),
+            bundles: bundles.map(|live| (live.key.name.clone(), Arc::clone(live))).collect(),
         }
+    }
+
+    /// A published bundle, by the name of its ConfigMap.
+    #[must_use]
+    pub fn bundle(&self, name: &str) -> Option<&Live> {
+        self.bundles.get(name).map(AsRef::as_ref)
     }
 
     /// Whether any admission policy of a pack exists, `name@version`.

@@ -223,6 +223,26 @@ impl InForce {
         verdicts
     }
 
+    /// Puts the policy of a bundle in force for a binding that has none. What is said of the binding stays.
+    pub fn recall(&mut self, policy: BoundPolicy) {
+        // Of a binding that cannot be read, nothing else is known. No key is empty, so it is compiled once it can.
+        let unread = || Kept {
+            key: String::new(),
+            answers: Answers::default(),
+            verdict: Verdict {
+                binding: policy.binding.clone(),
+                reason: Reason::DoesNotCompile,
+                message: String::new(),
+                diagnostics: Vec::new(),
+                in_force: None,
+            },
+            policy: None,
+        };
+        let kept = self.bound.entry(policy.binding.clone()).or_insert_with(unread);
+        kept.verdict.in_force = Some(policy.pack.clone());
+        kept.policy = Some(policy);
+    }
+
     /// How many times bindings were compiled so far; a change recompiles only what it affects.
     #[must_use]
     pub const fn compilations(&self) -> u64 {
@@ -440,7 +460,7 @@ fn selector(wire: &WireSelector) -> Result<LabelSelector, String> {
     }
 }
 
-const fn stage(wire: WireStage) -> Stage {
+pub(crate) const fn stage(wire: WireStage) -> Stage {
     match wire {
         WireStage::Audit => Stage::Audit,
         WireStage::Warn => Stage::Warn,

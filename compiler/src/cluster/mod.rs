@@ -38,6 +38,7 @@ mod packs;
 mod widening;
 
 pub use asked::{Answers, Asked};
+pub(crate) use binding::stage;
 pub use binding::{Binding, BoundPolicy, InForce, PackId, Reason, Taken, Verdict};
 pub use cells::{Cell, Cells, Effective, MAX_CELLS, Problem, cells};
 pub use exception::{ExceptionError, MAX_EXCEPTION_S, exception};

@@ -1,16 +1,22 @@
 //! What of a bound policy outlasts its pack. The status of the binding holds it, so that an operator that starts
 //! when the pack can no longer be compiled knows it from where only operators write. What stands in the cluster
 //! would not do: whoever may edit a webhook configuration could take requests out of it while no operator runs.
+//!
+//! The policy itself outlasts its pack as a bundle whose digest is in that status ([`recalled`]). The rest is for
+//! when the bundle is gone, or is one that this program does not read.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use bailiwick_crds::binding::PolicyBindingStatus;
+use bailiwick_policy::bundle::{self, BundleError};
 use bailiwick_policy::policy::{LabelSelector, ResourceRule};
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 
 use super::cell::Cell;
 use super::{EmitOptions, webhooks as hooks};
-use crate::cluster::{BoundPolicy, Taken};
+use crate::cluster::{BoundPolicy, PackId, Taken, stage};
 
 /// The part of a bound policy that is needed without its pack.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,4 +89,43 @@ impl IfLost {
             version: Version::parse(&one.version).unwrap_or(Version::new(0, 0, 0)),
         })
     }
+}
+
+/// Why a policy cannot be taken from its bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum RecallError {
+    /// Of an earlier version, or of a binding that was never in force.
+    #[error("its status does not name the bundle of its policy")]
+    Unsaid,
+    /// Not the bundle that the status names, or not readable.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+}
+
+/// The policy that a binding's status says was in force, from the bytes of its bundle.
+///
+/// # Errors
+/// See [`RecallError`].
+pub fn recalled(
+    binding: &str,
+    status: &PolicyBindingStatus,
+    bytes: &[u8],
+) -> Result<BoundPolicy, RecallError> {
+    let said = || {
+        let if_lost: IfLost = serde_json::from_value(status.if_lost.clone()?).ok()?;
+        let version = Version::parse(status.version.as_ref()?.as_str()).ok()?;
+        let pack = PackId { name: if_lost.pack.clone(), version, digest: status.digest.clone()? };
+        Some((if_lost, pack, status.stage?, status.chosen.clone()?, status.bundle.as_ref()?))
+    };
+    let (if_lost, pack, at, chosen, expected) = said().ok_or(RecallError::Unsaid)?;
+    let bundle = bundle::load_expecting(bytes, expected)?;
+    Ok(BoundPolicy {
+        binding: binding.to_owned(),
+        pack,
+        chosen,
+        stage: stage(at),
+        policy: Arc::new(bundle.policy),
+        digest: bundle.digest,
+        taken: if_lost.takes().collect(),
+    })
 }

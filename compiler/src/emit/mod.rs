@@ -43,7 +43,7 @@ pub use cluster::{
     BINDINGS, CELLS, ClusterOptions, EXCEPTIONS, EXTENDED, Left, NAMESPACES, Object, Objects, PACKS, objects,
 };
 pub use cluster_hooks::{MAX_SELECTORS, configuration_name, webhooks};
-pub use lost::IfLost;
+pub use lost::{IfLost, RecallError, recalled};
 pub use nsjail::NSJAIL_VERSION;
 pub use report::{Enforcement, Gap, LayerReport, Remains, Report, Statement};
 

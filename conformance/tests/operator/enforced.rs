@@ -97,20 +97,28 @@ fn a_pack_and_its_binding_become_controls_and_a_status() {
     operator.stop();
 }
 
-/// Whoever may write statuses could otherwise take namespaces out of what is protected without the pack.
+/// Whoever may write statuses could otherwise take namespaces out of what is governed after a restart, with the pack
+/// and without it.
 #[test]
-fn what_others_add_to_what_is_known_of_a_lost_binding_goes() {
+fn what_others_add_to_what_a_status_says_is_in_force_goes() {
     let stage = Stage::new();
     let operator = stage.operator(&[]).leads();
     bound(&stage, "edited");
-    let said = || Some(stage.get("policybinding", "edited", None)?["status"]["ifLost"].clone());
+    let said = || Some(stage.get("policybinding", "edited", None)?["status"].clone());
     let before = said().expect("the binding");
-    assert!(before["namespaces"].is_object(), "{before}");
+    assert!(before["ifLost"]["namespaces"].is_object() && before["bundle"].is_string(), "{before}");
+    let nowhere = json!({ "namespaces": { "matchLabels": { "no": "namespace" } } });
     for more in [
-        json!({ "matchLabels": { "no": "namespace" } }),
-        json!({ "matchExpressions": [{ "key": "no", "operator": "Exists" }] }),
+        json!({ "ifLost": nowhere }),
+        json!({ "ifLost": { "namespaces": { "matchExpressions": [{ "key": "no", "operator": "Exists" }] } } }),
+        json!({ "chosen": { "narrowTo": nowhere } }),
+        json!({ "chosen": { "parameters": { "unheard": "of" } } }),
+        json!({ "bundle": "0".repeat(64) }),
+        json!({ "digest": "0".repeat(64) }),
+        json!({ "stage": "Audit" }),
+        json!({ "version": "0.9.0" }),
     ] {
-        let patch = json!({ "status": { "ifLost": { "namespaces": more } } }).to_string();
+        let patch = json!({ "status": more }).to_string();
         stage.kubectl(&[
             "patch",
             "policybinding",
@@ -120,7 +128,7 @@ fn what_others_add_to_what_is_known_of_a_lost_binding_goes() {
             "-p",
             &patch,
         ]);
-        until("it says what it said", || (said()? == before).then_some(()));
+        until(&format!("{more} goes"), || (said()? == before).then_some(()));
     }
     // And nothing is written for ever.
     let version =
@@ -338,9 +346,10 @@ fn what_cannot_be_compiled_again_after_a_restart_stays_as_it_stands() {
     stage.apply(&broken("lost", "2.0.0"));
     stage.apply(&binding("lost", "lost", "2.0.0", ""));
     stage.condition("policybinding", "lost", None, "Compiled", "False");
-    // No webhook is there to protect the pack.
+    // No webhook is there to protect the pack, and no admission policy the bundle.
     operator.stop();
     stage.kubectl(&["delete", "policypack", "lost-1.0.0"]);
+    stage.kubectl(&["delete", "configmap", &bundle_of(&stage, "lost"), "-n", SYSTEM]);
     let successor = stage.operator(&[]).leads();
     let object = stage.condition("policybinding", "lost", None, "Enforced", "False");
     assert_eq!(condition(&object, "Enforced").expect("a condition")["reason"], "Lost");
@@ -363,6 +372,88 @@ fn what_cannot_be_compiled_again_after_a_restart_stays_as_it_stands() {
     until("what is not wanted is pruned", || (stage.ours(CONTROLS) == names).then_some(()));
     assert_eq!(level(), before.1);
     successor.stop();
+}
+
+/// The ConfigMap of a binding's bundle.
+fn bundle_of(stage: &Stage, binding: &str) -> String {
+    let object = stage.get("policybinding", binding, None).expect("the binding");
+    format!("bailiwick-{}", object["status"]["bundle"].as_str().expect("a digest"))
+}
+
+/// A binding whose pack is gone takes its policy from the bundle of the digest that its status names.
+#[test]
+fn what_is_edited_while_no_operator_runs_comes_back_though_its_pack_is_gone() {
+    let stage = Stage::new();
+    let operator = stage.operator(&[]).leads();
+    bound(&stage, "gone");
+    let policy = name(&allowing(&stage, "gone-a")[0]);
+    let of_rules = |one: &&Value| {
+        let name = name(one);
+        name.contains("gone")
+            || !["bindings", "exceptions", "namespaces", "cells", "packs"]
+                .iter()
+                .any(|own| name.starts_with(&format!("bailiwick-{own}")))
+    };
+    let floor =
+        name(stage.list("validatingadmissionpolicybindings", None).iter().find(of_rules).expect("the floor"));
+    let objects = [
+        ("networkpolicy", policy.as_str(), Some("gone-a")),
+        ("validatingadmissionpolicy", floor.as_str(), None),
+        ("validatingadmissionpolicybinding", floor.as_str(), None),
+    ];
+    let specs = || {
+        objects.map(|(kind, name, namespace)| stage.get(kind, name, namespace).map(|one| one["spec"].clone()))
+    };
+    let (before, all) = (specs(), stage.ours(CONTROLS));
+    assert!(before.iter().all(Option::is_some), "{before:?}");
+    let said = stage.get("policybinding", "gone", None).expect("it")["status"]["ifLost"].clone();
+
+    operator.stop();
+    let edit = || {
+        let rule = r#"[{"op": "add", "path": "/spec/egress/-", "value": {}}]"#;
+        stage.kubectl(&["patch", "networkpolicy", &policy, "-n", "gone-a", "--type=json", "-p", rule]);
+        for (kind, patch) in [
+            ("validatingadmissionpolicy", r#"{"spec": {"validations": [{"expression": "true"}]}}"#),
+            ("validatingadmissionpolicybinding", r#"{"spec": {"validationActions": ["Audit"]}}"#),
+        ] {
+            stage.kubectl(&["patch", kind, &floor, "--type=merge", "-p", patch]);
+        }
+        assert!(specs().iter().zip(&before).all(|(now, before)| now != before));
+    };
+    edit();
+    stage.kubectl(&["delete", "policypack", "gone-1.0.0"]);
+    let successor = stage.operator(&[]).leads();
+    until("all is as it was", || (specs() == before && stage.ours(CONTROLS) == all).then_some(()));
+    let object = stage.condition("policybinding", "gone", None, "Compiled", "False");
+    let enforced = condition(&object, "Enforced").expect("a condition");
+    assert_eq!((&enforced["status"], &enforced["reason"]), (&json!("True"), &json!("LastGood")));
+    assert_eq!(object["status"]["ifLost"], said);
+
+    // Another bundle under that name is not obeyed, and people are told.
+    successor.stop();
+    let map = bundle_of(&stage, "gone");
+    let mut forged = stage.get("configmap", &map, Some(SYSTEM)).expect("the bundle");
+    stage.kubectl(&["delete", "configmap", &map, "-n", SYSTEM]);
+    let text = forged["data"]["bundle.json"].as_str().expect("a bundle").replace("192.0.2.0/28", "0.0.0.0/0");
+    forged["data"]["bundle.json"] = json!(text);
+    let labels = forged["metadata"]["labels"].clone();
+    let annotations = forged["metadata"]["annotations"].clone();
+    forged["metadata"] =
+        json!({ "name": map, "namespace": SYSTEM, "labels": labels, "annotations": annotations });
+    forged["kind"] = json!("ConfigMap");
+    forged["apiVersion"] = json!("v1");
+    stage.apply(&forged.to_string());
+    edit();
+    let last = stage.operator(&[]).leads();
+    let object = stage.condition("policybinding", "gone", None, "Enforced", "False");
+    let enforced = condition(&object, "Enforced").expect("a condition");
+    let message = enforced["message"].as_str().expect("a message");
+    assert!(enforced["reason"] == "Lost" && message.contains("its bytes were changed"), "{enforced}");
+    until("an event tells it", || {
+        let told = |one: &Value| one["reason"] == "Lost" && one["regarding"]["name"] == "gone";
+        stage.list("events", Some("default")).iter().any(told).then_some(())
+    });
+    last.stop();
 }
 
 /// When disarmed for a time, all admission policies over pods are removed. Afterwards those return that can

@@ -186,7 +186,7 @@ fn what_cannot_be_worked_out_after_a_restart_is_lost_and_its_status_still_says_w
         // The webhook is asked about the same, whatever stands, and no label takes a namespace out.
         assert_eq!(after.hooks, before.hooks, "{what}");
         assert_eq!(kept_labels(&after), kept_labels(&before), "{what}");
-        for member in ["version", "digest", "stage", "cells", "chosen", "ifLost"] {
+        for member in ["version", "digest", "bundle", "stage", "cells", "chosen", "ifLost"] {
             assert_eq!(said[member], known[member], "{what}: {member}");
         }
         if what != "an unreadable binding" {
@@ -196,6 +196,7 @@ fn what_cannot_be_worked_out_after_a_restart_is_lost_and_its_status_still_says_w
                 (&json!("False"), &json!("Lost")),
                 "{what}"
             );
+            assert!(enforced["message"].to_string().contains("which held its policy, is gone"), "{enforced}");
         }
     }
     // A deriver that knows the policy already loses nothing when the binding becomes unreadable.
@@ -209,6 +210,79 @@ fn what_cannot_be_worked_out_after_a_restart_is_lost_and_its_status_still_says_w
     // A binding that was never in force has nothing to lose.
     let mirror = cluster([bound("1.0.0", &json!({}), &Value::Null)]);
     assert!(derived(&mut Deriver::default(), &mirror).1.lost.is_empty());
+}
+
+/// The ConfigMap of the binding's bundle.
+fn bundle(derived: &Derived) -> Live {
+    let mut maps = derived.wanted.values().filter(|one| one.key.kind == Kind::ConfigMap);
+    stands(maps.next().expect("a bundle"))
+}
+
+#[test]
+fn what_cannot_be_compiled_again_after_a_restart_is_taken_from_its_bundle_and_from_nothing_else() {
+    let chosen = json!({ "parameters": { "port": 80 }, "stage": "Warn" });
+    let mirror = cluster([pack("1.0.0", "192.0.2.0/24"), bound("1.0.0", &chosen, &Value::Null)]);
+    let (world, before) = derived(&mut Deriver::default(), &mirror);
+    let known = status(&mirror, &world, &before);
+    let nothing = json!({ "pack": "not an object" });
+    let asks = || bound("2.0.0", &json!({}), &known);
+    for (what, objects) in [
+        ("another content", vec![pack("1.0.0", "198.51.100.0/24"), pack("2.0.0", BROKEN), asks()]),
+        ("no pack", vec![asks()]),
+        ("an unreadable binding", vec![live(Kind::PolicyBinding, "a", &nothing, known.clone())]),
+    ] {
+        let mirror = cluster(objects.into_iter().chain([bundle(&before)]));
+        let mut deriver = Deriver::default();
+        let (world, after) = derived(&mut deriver, &mirror);
+        assert!(after.lost.is_empty(), "{what}: {:?}", after.lost);
+        assert_eq!((&after.wanted, &after.hooks), (&before.wanted, &before.hooks), "{what}");
+        assert_eq!((&after.bound, &after.expected), (&before.bound, &before.expected), "{what}");
+        let said = status(&mirror, &world, &after);
+        for member in ["version", "digest", "bundle", "stage", "cells", "chosen", "ifLost"] {
+            assert_eq!(said[member], known[member], "{what}: {member}");
+        }
+        if what != "an unreadable binding" {
+            let enforced = condition(&said, "Enforced");
+            assert_eq!((&enforced["status"], &enforced["reason"]), (&json!("True"), &json!("LastGood")));
+        }
+        // Once what it asks for compiles, that is in force.
+        mirror.applied(Live { version: 3, generation: 2, ..bound("3.0.0", &json!({}), &known) });
+        mirror.applied(pack("3.0.0", "192.0.2.0/24"));
+        let (_, last) = derived(&mut deriver, &mirror);
+        assert!(last.verdicts["a"].is_current() && last.bound["a"].digest != before.bound["a"].digest);
+    }
+}
+
+#[test]
+fn another_bundle_than_the_status_names_is_no_policy() {
+    let mirror = cluster([pack("1.0.0", "192.0.2.0/24"), bound("1.0.0", &json!({}), &Value::Null)]);
+    let (world, before) = derived(&mut Deriver::default(), &mirror);
+    let known = status(&mirror, &world, &before);
+    let lost = |map: Live, status: &Value| {
+        let (_, after) =
+            derived(&mut Deriver::default(), &cluster([bound("1.0.0", &json!({}), status), map]));
+        assert!(!after.wanted.keys().any(|key| key.kind == Kind::NetworkPolicy));
+        after.lost.get("a").expect("it is lost").clone()
+    };
+    let map = bundle(&before);
+    let text = map.body["data"]["bundle.json"].as_str().expect("a bundle").to_owned();
+    let holding = |text: &str| {
+        let mut map = map.clone();
+        map.body["data"] = json!({ "bundle.json": text });
+        map
+    };
+    let edited = text.replace("192.0.2.0/24", "0.0.0.0/0");
+    assert_ne!(edited, text);
+    assert!(lost(holding(&edited), &known).contains("its bytes were changed"));
+    assert!(lost(holding(""), &known).contains("its bytes were changed"));
+    let gone = |map: Live| assert!(lost(map, &known).contains("is gone"));
+    let elsewhere = Key { namespace: Some("other".to_owned()), ..map.key.clone() };
+    gone(Live { key: elsewhere, ..map.clone() });
+    gone(Live { labels: BTreeMap::new(), ..map.clone() });
+    // An earlier version's status.
+    let mut older = known.clone();
+    older.as_object_mut().expect("a status").remove("bundle");
+    assert!(lost(map.clone(), &older).contains("does not name the bundle"));
 }
 
 /// The policies that protect the labels of governed namespaces.
@@ -283,7 +357,7 @@ fn no_version_of_an_extended_pack_is_published_unseen_beside_a_lost_binding() {
 fn stands(wanted: &Wanted) -> Live {
     let strings = |at: &str| wanted.manifest.pointer(at).cloned().unwrap_or_else(|| json!({}));
     let mut body = wanted.manifest.as_object().expect("an object").clone();
-    body.retain(|member, _| member == "spec");
+    body.retain(|member, _| ["spec", "data", "immutable"].contains(&member.as_str()));
     Live {
         labels: serde_json::from_value(strings("/metadata/labels")).expect("labels"),
         annotations: serde_json::from_value(strings("/metadata/annotations")).expect("annotations"),
@@ -337,7 +411,8 @@ fn beside_a_lost_binding_all_others_are_kept_but_for_what_it_has_a_say_in() {
 
     // All objects exist, and the pack is gone.
     let mirror = two(&known, false);
-    for one in before.wanted.values().filter(|one| one.key.kind != Kind::NetworkPolicy) {
+    let stands_still = |kind| ![Kind::NetworkPolicy, Kind::ConfigMap].contains(&kind);
+    for one in before.wanted.values().filter(|one| stands_still(one.key.kind)) {
         let mut live = stands(one);
         if one.key.kind == Kind::Namespace {
             let zone = if one.key.name == "n" { "a" } else { "b" };

@@ -23,6 +23,8 @@ pub(super) struct Keep<'a> {
     pub(super) withdrawn: bool,
     /// Namespaces with pools that have pods of another bundle than the wanted one.
     pub(super) rolling: BTreeSet<String>,
+    /// Bundles that statuses of bindings name.
+    pub(super) named: BTreeSet<Key>,
     /// Cells in use by pods; `None` while that is not known.
     pub(super) borne: Option<BTreeSet<Place>>,
 }
@@ -39,6 +41,7 @@ impl Keep<'_> {
             Kind::ConfigMap | Kind::Deployment if self.derived.held.contains(namespace) => {
                 live.key.kind.share() == Share::Whole
             }
+            Kind::ConfigMap if self.named.contains(&live.key) => true,
             // Bundles and profiles: a pod of the old digest may have to start once more.
             Kind::ConfigMap => {
                 self.rolling.contains(namespace) && live.annotations.contains_key(DIGEST_ANNOTATION)
@@ -154,7 +157,14 @@ mod tests {
     fn keep<'d>(derived: &'d Derived, borne: Option<&[&str]>) -> Keep<'d> {
         let place = |cell: &&str| ("n".to_owned(), (*cell).to_owned());
         let borne = borne.map(|cells| cells.iter().map(place).collect());
-        Keep { derived, hooks: false, withdrawn: false, rolling: BTreeSet::new(), borne }
+        Keep {
+            derived,
+            hooks: false,
+            withdrawn: false,
+            rolling: BTreeSet::new(),
+            named: BTreeSet::new(),
+            borne,
+        }
     }
 
     #[test]
@@ -228,6 +238,9 @@ mod tests {
             object(Kind::ConfigMap, "b", &json!({ "annotations": { DIGEST_ANNOTATION: "sha256:d" } }));
         let mut keep = keep(&derived, Some(&[]));
         assert!(!keep.live(&bundle));
+        keep.named.insert(bundle.key.clone());
+        assert!(keep.live(&bundle), "a status may still name it after the next restart");
+        keep.named.clear();
         keep.rolling.insert("n".to_owned());
         assert!(keep.live(&bundle));
         assert!(!keep.live(&object(Kind::ConfigMap, "other", &json!({}))));

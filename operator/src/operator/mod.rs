@@ -31,6 +31,7 @@ use crate::mirror::{Mirror, View};
 use crate::object::{Key, Live, Wanted};
 use crate::pools;
 use crate::probe::Prober;
+use crate::recall;
 use crate::report::{Due, Outcome, PackChecks, report};
 use crate::whole::Standing;
 use crate::world::World;
@@ -244,6 +245,7 @@ impl Operator {
             hooks: stance == Stance::Before,
             withdrawn: self.is_withdrawn(),
             rolling: pools::rolling(&derivation.derived.pools, &view),
+            named: recall::named(&world, &self.settings.options.namespace),
             borne: self.shared.usage.borne(),
         };
         let (mut wanted, recorded) = self.wanted(&derivation.derived, &view, stance);
