@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 
 use crate::helm::{Helm, images, said};
 
+/// Where the API server puts the token of a pod's account.
+const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
 #[test]
 fn the_api_server_takes_the_chart_and_nothing_is_left_of_it() {
     let Some(helm) = Helm::new() else { return };
@@ -243,9 +246,38 @@ fn accounts_are_kept(cluster: &Cluster) {
     }
     let (taken, told) = started(cluster, &webhook, "bailiwick-webhook", &mounts, &json!([tls]));
     assert!(taken, "{told}");
+    // In the place of the token, its files would be the authority that the webhook trusts, and the API server would add none.
+    let mut instead = mounts.clone();
+    instead["volumeMounts"][0]["mountPath"] = json!(TOKEN);
+    let mut files = tls.clone();
+    files["secret"]["items"] = json!([{ "key": "tls.crt", "path": "ca.crt" }]);
+    for tls in [&tls, &files] {
+        let (taken, told) = started(cluster, &webhook, "bailiwick-webhook", &instead, &json!([tls]));
+        assert!(!taken && told.contains("their account alone"), "{told}");
+    }
+    images_are_kept(cluster, &executor);
     beside_the_token(cluster, &operator);
     let (taken, told) = started(cluster, &operator, "bailiwick-operator", &json!({}), &json!([]));
     assert!(taken, "{told}");
+}
+
+/// Whoever may change pods does not put another program under the account of one that runs.
+fn images_are_kept(cluster: &Cluster, executor: &str) {
+    let pods = cluster.kubectl(["get", "pods", "-n", NAMESPACE, "-o", "name"], "").expect("pods");
+    for component in ["bailiwick-operator", "bailiwick-webhook"] {
+        let running = pods.lines().find(|line| line.contains(component)).expect("a pod");
+        let patch = json!([{ "op": "replace", "path": "/spec/containers/0/image", "value": executor }]);
+        let patch = patch.to_string();
+        let change = ["patch", running, "-n", NAMESPACE, "--type=json", "--dry-run=server", "-p", &patch];
+        let output = cluster.kubectl_raw(change, "").expect("kubectl runs");
+        assert!(
+            !output.status.success() && said(&output).contains("under its own account"),
+            "{}",
+            said(&output)
+        );
+        let label = ["label", running, "-n", NAMESPACE, "--dry-run=server", "any=label"];
+        cluster.kubectl(label, "").expect("what it runs stays");
+    }
 }
 
 /// The token's volume as OpenShift makes it is taken, and nothing that would put another authority or token in it.
@@ -272,7 +304,7 @@ fn beside_the_token(cluster: &Cluster, operator: &str) {
         let sources: Vec<&Value> = beside.map(|(_, usual)| usual).chain([&source]).collect();
         let volume = json!({ "name": "kube-api-access", "projected": { "sources": sources } });
         let mounts = json!({ "volumeMounts": [{
-            "name": "kube-api-access", "readOnly": true, "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount",
+            "name": "kube-api-access", "readOnly": true, "mountPath": TOKEN,
         }] });
         let (is_taken, told) =
             started(cluster, operator, "bailiwick-operator", &mounts, &json!([volume.clone()]));
