@@ -89,8 +89,9 @@ pub struct Derived {
     /// does not name its bindings may then be theirs, so all such existing controls stay. What the webhook is
     /// asked about is in their statuses.
     pub lost: BTreeMap<String, String>,
-    /// Why objects could not be emitted. Which objects would be wanted is then unknown: what exists stays.
-    pub unemitted: Option<String>,
+    /// Bindings with objects that could not be emitted, with the reason. Which ones they would want is unknown:
+    /// what exists of theirs stays.
+    pub unemitted: BTreeMap<String, String>,
 }
 
 /// Derives, and remembers what compiled.
@@ -316,6 +317,11 @@ impl Derived {
     }
 
     fn read(&mut self, objects: Objects, owner: &str) -> BTreeMap<Key, Wanted> {
+        let why = |binding: &String| {
+            let about = |one: &&Problem| one.reason == "CannotEmit" && one.bindings.contains(binding);
+            objects.problems.iter().find(about).map(|one| one.message.clone()).unwrap_or_default()
+        };
+        self.unemitted.extend(objects.unemitted.iter().map(|binding| (binding.clone(), why(binding))));
         self.problems.extend(objects.problems);
         let mut out = BTreeMap::new();
         for object in objects.objects {
@@ -338,7 +344,7 @@ impl Derived {
         out
     }
 
-    /// Takes what was emitted: all of it or nothing.
+    /// Takes what was emitted. If a writer failed, nothing: then no binding's objects are known.
     fn emitted(
         &mut self,
         objects: Result<Objects, EmitError>,
@@ -352,18 +358,29 @@ impl Derived {
             }
             Err(error) => {
                 self.problems.push(problem("CannotEmit", &error));
-                self.unemitted = Some(error.to_string());
+                let all = self.bound.keys().map(|binding| (binding.clone(), error.to_string()));
+                self.unemitted = all.collect();
             }
         }
     }
 
-    /// Where nothing could be emitted, what was wanted before still is.
-    pub fn or_as(&mut self, before: Self) {
-        if self.unemitted.is_some() {
-            self.bindings_of = before.bindings_of;
-            self.hooks = before.hooks;
-            let now = std::mem::replace(&mut self.wanted, before.wanted);
-            self.wanted.extend(now);
+    /// What bindings wanted before, they still want if it cannot be emitted now. Nothing else: what comes from no
+    /// binding, as the objects of a pool, is known.
+    pub fn or_as(&mut self, mut before: Self) {
+        if self.unemitted.is_empty() {
+            return;
+        }
+        if self.hooks.is_empty() {
+            self.hooks = std::mem::take(&mut before.hooks);
+        }
+        for (key, bindings) in before.bindings_of {
+            if !bindings.iter().any(|binding| self.unemitted.contains_key(binding)) {
+                continue;
+            }
+            if let (false, Some(wanted)) = (self.wanted.contains_key(&key), before.wanted.remove(&key)) {
+                self.wanted.insert(key.clone(), wanted);
+                self.bindings_of.insert(key, bindings);
+            }
         }
     }
 }

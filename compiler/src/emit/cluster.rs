@@ -123,9 +123,21 @@ pub struct Objects {
     pub objects: Vec<Object>,
     /// What could not be emitted, and why.
     pub problems: Vec<Problem>,
+    /// Bindings with objects that could not be emitted: which ones they would want is unknown.
+    pub unemitted: BTreeSet<String>,
 }
 
 impl Objects {
+    /// What these bindings want cannot be emitted.
+    fn fail(&mut self, bindings: &[String], error: &EmitError) {
+        self.unemitted.extend(bindings.iter().cloned());
+        self.problems.push(Problem {
+            bindings: bindings.to_vec(),
+            reason: "CannotEmit",
+            message: error.to_string(),
+        });
+    }
+
     pub(super) fn push<T>(&mut self, object: &T, target: Target, bindings: &[String]) -> Result<(), EmitError>
     where
         T: Resource + Metadata<Ty = ObjectMeta> + Serialize,
@@ -163,10 +175,11 @@ impl Objects {
     }
 }
 
-/// Emits all objects except the webhook configurations, which are applied only once a webhook answers.
+/// Emits all objects except the webhook configurations, which are applied only once a webhook answers. A policy
+/// that the compiler cannot have made takes no other with it, see [`Objects::unemitted`].
 ///
 /// # Errors
-/// A policy that the compiler cannot have made, or a writer's failure.
+/// A writer's failure.
 pub fn objects(in_force: &InForce, cells: &Cells, options: &ClusterOptions) -> Result<Objects, EmitError> {
     let emit = options.emit();
     let cells = &without(cells, &options.exempt_namespaces);
@@ -174,9 +187,14 @@ pub fn objects(in_force: &InForce, cells: &Cells, options: &ClusterOptions) -> R
     for bound in in_force.policies() {
         let cell = Cell::new(&bound.policy, &bound.digest, &emit);
         let own = std::slice::from_ref(&bound.binding);
-        for (policy, binding) in floor::admission(&cell, |action| staged(action, bound.stage))?.pairs {
-            out.push(&policy, Target::AdmissionPolicy, own)?;
-            out.push(&binding, Target::AdmissionPolicy, own)?;
+        match floor::admission(&cell, |action| staged(action, bound.stage)) {
+            Ok(floor) => {
+                for (policy, binding) in floor.pairs {
+                    out.push(&policy, Target::AdmissionPolicy, own)?;
+                    out.push(&binding, Target::AdmissionPolicy, own)?;
+                }
+            }
+            Err(error) => out.fail(own, &error),
         }
         if bound.stage == Stage::Enforce {
             denied(&cell, bound, cells, &mut out)?;
@@ -192,7 +210,14 @@ pub fn objects(in_force: &InForce, cells: &Cells, options: &ClusterOptions) -> R
         let cell = Cell::new(&effective.policy, &effective.digest, &emit);
         let (Some(network), Some(pods)) = (&effective.policy.network, cell.pods()) else { continue };
         let pods = stamped(&pods, &one.name);
-        for policy in network::allowed(&cell, network, &pods, &mut Vec::new())? {
+        let allowed = match network::allowed(&cell, network, &pods, &mut Vec::new()) {
+            Ok(allowed) => allowed,
+            Err(error) => {
+                out.fail(&one.bindings, &error);
+                continue;
+            }
+        };
+        for policy in allowed {
             for namespace in &one.namespaces {
                 let mut policy = policy.clone();
                 policy.metadata.namespace = Some(namespace.clone());

@@ -8,6 +8,7 @@ mod enforced;
 mod faults;
 mod lease;
 mod load;
+mod lost;
 mod packs;
 mod pools;
 mod selectors;

@@ -22,5 +22,6 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use engine::WriteError;
 pub use engine::{Engine, Failure, Pass};
 pub use plan::{Forms, Plan, Why, Write, plan};

@@ -1,5 +1,7 @@
 //! What follows for bindings and their statuses from what a cluster holds, over restarts and lost bindings.
 
+use std::sync::Arc;
+
 use serde_json::{Map, json};
 
 use super::*;
@@ -123,9 +125,10 @@ fn what_cannot_be_emitted_takes_nothing_away() {
     let (world, before) = derived(&mut Deriver::default(), &mirror);
     let failing = || Err(EmitError::Cidr { cidr: "x".to_owned() });
     for (objects, hooks) in [(failing(), Ok(Objects::default())), (Ok(Objects::default()), failing())] {
-        let mut after = Derived { verdicts: before.verdicts.clone(), ..Derived::default() };
+        let (verdicts, bound) = (before.verdicts.clone(), before.bound.clone());
+        let mut after = Derived { verdicts, bound, ..Derived::default() };
         after.emitted(objects, hooks, SYSTEM);
-        assert!(after.unemitted.is_some() && after.wanted.is_empty(), "half of it is nothing");
+        assert!(after.unemitted.contains_key("a") && after.wanted.is_empty(), "half of it is nothing");
         after.or_as(before.clone());
         assert_eq!((&after.wanted, &after.hooks), (&before.wanted, &before.hooks));
         let status = status(&mirror, &world, &after);
@@ -136,6 +139,52 @@ fn what_cannot_be_emitted_takes_nothing_away() {
     after.emitted(Ok(Objects::default()), Ok(Objects::default()), SYSTEM);
     after.or_as(before);
     assert!(after.wanted.is_empty() && after.hooks.is_empty());
+}
+
+#[test]
+fn what_cannot_be_emitted_holds_nothing_of_others() {
+    let mut ruled = pack("1.0.0", "192.0.2.0/24");
+    let pods = json!([{ "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"] }]);
+    let rule = json!({ "name": "r", "match": { "resources": pods }, "validations": [{ "expression": "true", "message": "m" }] });
+    ruled.body["spec"]["admission"] = json!({ "rules": [rule] });
+    // The two govern different namespaces.
+    let [mut b, binding] = beside();
+    b.body["spec"]["subjects"]["namespaces"]["selector"] = json!({ "matchLabels": { "zone": "b" } });
+    let mut namespace = live(Kind::Namespace, "m", &Value::Null, Value::Null);
+    namespace.labels.insert("zone".to_owned(), "b".to_owned());
+    let mirror = cluster([ruled, b, binding, namespace, bound("1.0.0", &json!({}), &Value::Null)]);
+    let mut deriver = Deriver::default();
+    let (world, before) = derived(&mut deriver, &mirror);
+    // A policy that the compiler cannot have made: the rule comes from no pack.
+    let mut broken = deriver.in_force.policy("a").expect("its policy").clone();
+    Arc::make_mut(&mut broken.policy).admission.rules[0].origin.pack = 9;
+    deriver.in_force.recall(broken);
+    let (_, mut after) = derived(&mut deriver, &mirror);
+    assert_eq!(after.unemitted.keys().collect::<Vec<_>>(), ["a"], "{:?}", after.problems);
+    let is_of = |key: &Key, binding: &str| before.bindings_of[key].iter().any(|one| one == binding);
+    let emitted = |key: &&Key| key.kind != Kind::ConfigMap;
+    let missing: Vec<&Key> =
+        before.wanted.keys().filter(emitted).filter(|key| !after.wanted.contains_key(*key)).collect();
+    assert!(missing.iter().any(|key| key.kind == Kind::ValidatingAdmissionPolicy));
+    assert!(missing.iter().all(|key| is_of(key, "a") && !is_of(key, "b")), "{missing:?}");
+    assert!(
+        !missing.iter().any(|key| key.name.ends_with("default-deny")),
+        "what denies is there all the same"
+    );
+    assert_eq!(after.hooks, before.hooks);
+    // What was wanted before is kept up, but for what comes from no binding: the pool that is gone.
+    let mut earlier = before.clone();
+    let pool =
+        Key { kind: Kind::Deployment, namespace: Some("n".to_owned()), name: "bailiwick-pool-x".to_owned() };
+    let manifest = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": pool.name, "namespace": "n" } });
+    earlier.wanted.insert(pool.clone(), Wanted::new(manifest, SYSTEM).expect("a manifest"));
+    after.or_as(earlier);
+    assert!(missing.iter().all(|key| after.wanted.get(*key) == before.wanted.get(*key)));
+    assert!(!after.wanted.contains_key(&pool));
+    let said = statuses(&mirror, &world, &after);
+    assert!(after.problems.iter().any(|one| one.reason == "CannotEmit" && one.bindings == ["a"]));
+    assert_eq!(condition(&said["a"], "Enforced")["status"], "False");
+    assert_eq!(condition(&said["b"], "Enforced")["status"], "True");
 }
 
 const BROKEN: &str = "192.0.2.0/99";

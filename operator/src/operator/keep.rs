@@ -12,7 +12,7 @@ use crate::derive::Derived;
 use crate::kind::{Kind, Share};
 use crate::object::{Key, Live, Wanted};
 use crate::pools::DIGEST_ANNOTATION;
-use crate::whole::{PACKS_ANNOTATION, is_of};
+use crate::whole::{BINDINGS_ANNOTATION, PACKS_ANNOTATION, is_of};
 
 /// The reasons to keep objects.
 pub(super) struct Keep<'a> {
@@ -37,7 +37,6 @@ impl Keep<'_> {
             kind if arming::KINDS.contains(&kind) => self.hooks,
             // A disarmament for a time must take effect.
             _ if self.withdrawn && arming::is_withdrawn(&live.key) => false,
-            _ if self.derived.unemitted.is_some() => true,
             Kind::ConfigMap | Kind::Deployment if self.derived.held.contains(namespace) => {
                 live.key.kind.share() == Share::Whole
             }
@@ -48,6 +47,7 @@ impl Keep<'_> {
             }
             Kind::NetworkPolicy => {
                 !self.derived.lost.is_empty()
+                    || self.reaches_unemitted(namespace)
                     || self.network(
                         namespace,
                         live.labels.get(CELL_LABEL).map(String::as_str),
@@ -58,7 +58,7 @@ impl Keep<'_> {
             Kind::ValidatingAdmissionPolicy
             | Kind::ValidatingAdmissionPolicyBinding
             | Kind::RuntimeClass
-            | Kind::Namespace => self.may_be_lost(live),
+            | Kind::Namespace => self.may_be_lost(live) || self.may_be_unemitted(live),
             _ => false,
         }
     }
@@ -66,6 +66,27 @@ impl Keep<'_> {
     /// Whether an object may belong to a binding whose policy in force is unknown.
     fn may_be_lost(&self, live: &Live) -> bool {
         !self.derived.lost.is_empty() && is_of(live, &self.derived.lost)
+    }
+
+    /// Whether a binding governs pods in a namespace whose objects cannot all be emitted.
+    fn reaches_unemitted(&self, namespace: &str) -> bool {
+        let reach = self.derived.cells.reach.get(namespace);
+        reach.into_iter().flatten().any(|binding| self.derived.unemitted.contains_key(binding))
+    }
+
+    /// Whether an object may belong to a binding whose objects cannot all be emitted. Its annotations name bindings
+    /// or packs, or nothing.
+    fn may_be_unemitted(&self, live: &Live) -> bool {
+        let unemitted = &self.derived.unemitted;
+        let own = [BINDINGS_ANNOTATION, PACKS_ANNOTATION].map(|annotation| live.annotations.get(annotation));
+        match own {
+            _ if unemitted.is_empty() => false,
+            [None, Some(packs)] => {
+                let mut bound = unemitted.keys().filter_map(|name| self.derived.bound.get(name));
+                bound.any(|bound| names(packs, &bound.pack))
+            }
+            _ => is_of(live, unemitted),
+        }
     }
 
     /// Whether an object that was wanted before stays: then it is also restored when it is changed.
@@ -96,11 +117,15 @@ impl Keep<'_> {
 
     /// Whether a binding of one of these packs is enforced in a namespace.
     fn holds(&self, namespace: &str, packs: &str) -> bool {
-        let names = |pack: &str| packs.split(' ').any(|one| one.split('@').next() == Some(pack));
         let bindings = self.derived.cells.reach.get(namespace).into_iter().flatten();
         let mut bound = bindings.filter_map(|name| self.derived.bound.get(name));
-        bound.any(|bound| bound.stage == "Enforce" && names(&bound.pack))
+        bound.any(|bound| bound.stage == "Enforce" && names(packs, &bound.pack))
     }
+}
+
+/// Whether the annotation with an object's packs names this one, in any version.
+fn names(packs: &str, pack: &str) -> bool {
+    packs.split(' ').any(|one| one.split('@').next() == Some(pack))
 }
 
 /// The wanted network objects, which may have to outlive their cell.
@@ -115,7 +140,6 @@ mod tests {
 
     use super::*;
     use crate::derive::BoundPack;
-    use crate::whole::BINDINGS_ANNOTATION;
     use bailiwick_compiler::cluster::Cell;
 
     fn object(kind: Kind, name: &str, manifest: &Value) -> Live {
@@ -215,17 +239,32 @@ mod tests {
     }
 
     #[test]
-    fn nothing_goes_while_it_is_unknown_what_is_wanted() {
-        let mut derived = Derived::default();
-        let kinds =
-            [Kind::NetworkPolicy, Kind::ValidatingAdmissionPolicy, Kind::Namespace, Kind::RuntimeClass];
-        let stays = |derived: &Derived, kind| {
-            let of = json!({ "annotations": { BINDINGS_ANNOTATION: "a" } });
-            keep(derived, Some(&[])).live(&object(kind, "bailiwick-x", &of))
+    fn of_a_binding_whose_objects_are_unknown_nothing_goes_and_of_others_what_is_not_wanted() {
+        let mut derived = derived("Enforce");
+        let of = |annotation: &str, names: &str| json!({ "annotations": { annotation: names } });
+        let own = [
+            (Kind::NetworkPolicy, json!({})),
+            (Kind::ValidatingAdmissionPolicy, of(PACKS_ANNOTATION, "a@0.9.0 base@1.0.0")),
+            (Kind::ValidatingAdmissionPolicy, of(BINDINGS_ANNOTATION, "b a")),
+            (Kind::Namespace, of(BINDINGS_ANNOTATION, "a")),
+            (Kind::RuntimeClass, json!({})),
+        ];
+        let others = [
+            (Kind::ValidatingAdmissionPolicy, of(PACKS_ANNOTATION, "b@1.0.0")),
+            (Kind::Namespace, of(BINDINGS_ANNOTATION, "b")),
+            (Kind::ConfigMap, json!({})),
+            (Kind::Deployment, json!({})),
+        ];
+        let stays = |derived: &Derived, (kind, manifest): &(Kind, Value)| {
+            keep(derived, Some(&[])).live(&object(*kind, "bailiwick-x", manifest))
         };
-        assert!(kinds.into_iter().all(|kind| !stays(&derived, kind)));
-        derived.unemitted = Some("why".to_owned());
-        assert!(kinds.into_iter().all(|kind| stays(&derived, kind)));
+        assert!(!own.iter().chain(&others).any(|one| stays(&derived, one)));
+        derived.unemitted.insert("a".to_owned(), "why".to_owned());
+        assert!(own.iter().all(|one| stays(&derived, one)));
+        assert!(!others.iter().any(|one| stays(&derived, one)));
+        let mut elsewhere = object(Kind::NetworkPolicy, "bailiwick-x", &json!({}));
+        elsewhere.key.namespace = Some("m".to_owned());
+        assert!(!keep(&derived, Some(&[])).live(&elsewhere), "no pod of `a` is there");
         let withdrawn = Keep { withdrawn: true, ..keep(&derived, Some(&[])) };
         let policy = object(Kind::ValidatingAdmissionPolicy, "bailiwick-0123-rules", &json!({}));
         assert!(!withdrawn.live(&policy));

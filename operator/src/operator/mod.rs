@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 use kube::Client;
 use serde_json::Value;
@@ -15,7 +16,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use crate::apply::{Engine, Pass};
+use crate::apply::{Engine, Pass, WriteError};
 use crate::arming::{self, Configurations, Disarmament, Recorded, Stance};
 use crate::cell_usage::CellUsage;
 use crate::certificates::{Certificates, MakeError, Profile};
@@ -25,7 +26,7 @@ use crate::events::{self, EventRecorder, News};
 use crate::http::Health;
 use crate::kind::Kind;
 use crate::lease::{Election, Fence};
-use crate::limits::{IDLE_PASS, PROBE_EVERY, RETRY, SETTLE as SETTLE_EVENTS, STUCK};
+use crate::limits::{IDLE_PASS, PROBE_EVERY, RETRY, SETTLE as SETTLE_EVENTS, STUCK, WRITES_AT_ONCE};
 use crate::metrics::Metrics;
 use crate::mirror::{Mirror, View};
 use crate::object::{Key, Live, Wanted};
@@ -420,8 +421,9 @@ impl Operator {
     /// Writes statuses; returns whether any could not be written.
     async fn statuses(&self, due: Vec<Due>, news: &mut Vec<News>) -> bool {
         let mut wrong = false;
-        for one in due {
-            match self.engine.status(&one.live, &one.status).await {
+        let mut said = stream::iter(due.into_iter().map(|one| self.say(one))).buffered(WRITES_AT_ONCE);
+        while let Some((one, result)) = said.next().await {
+            match result {
                 Ok(()) => news.extend(events::turned(&one)),
                 Err(error) => {
                     warn!(object = %one.live.key, %error, "its status cannot be written");
@@ -430,6 +432,11 @@ impl Operator {
             }
         }
         wrong
+    }
+
+    async fn say(&self, due: Due) -> (Due, Result<(), WriteError>) {
+        let result = self.engine.status(&due.live, &due.status).await;
+        (due, result)
     }
 
     fn count(&self, derived: &Derived) {
