@@ -167,7 +167,8 @@ fn a_lost_binding_holds_nothing_up(stage: &Stage, ports: [u16; 2]) -> Operator {
     };
     let before = asks(stage);
     bound("9.9.9");
-    let unheard = format!(r#"{{"status": {{"digest": "{}"}}}}"#, "0".repeat(64));
+    let unheard = "0".repeat(64);
+    let unheard = json!({ "status": { "digest": unheard, "bundle": unheard } }).to_string();
     let patch = ["patch", "policybinding", "armed", "--subresource=status", "--type=merge", "-p"];
     stage.kubectl(&[&patch[..], &[&unheard]].concat());
     let trusted = distrust(stage);
