@@ -113,12 +113,17 @@ pub fn recalled(
 ) -> Result<BoundPolicy, RecallError> {
     let said = || {
         let if_lost: IfLost = serde_json::from_value(status.if_lost.clone()?).ok()?;
-        let version = Version::parse(status.version.as_ref()?.as_str()).ok()?;
-        let pack = PackId { name: if_lost.pack.clone(), version, digest: status.digest.clone()? };
-        Some((if_lost, pack, status.stage?, status.chosen.clone()?, status.bundle.as_ref()?))
+        Some((if_lost, status.stage?, status.chosen.clone()?, status.bundle.as_ref()?))
     };
-    let (if_lost, pack, at, chosen, expected) = said().ok_or(RecallError::Unsaid)?;
+    let (if_lost, at, chosen, expected) = said().ok_or(RecallError::Unsaid)?;
     let bundle = bundle::load_expecting(bytes, expected)?;
+    // Version and digest are the bundle's, whatever the status says.
+    let own = || {
+        let of = bundle.policy.packs.iter().find(|one| one.name == if_lost.pack)?;
+        let version = Version::parse(&of.version).ok()?;
+        Some(PackId { name: of.name.clone(), version, digest: of.digest.clone() })
+    };
+    let pack = own().ok_or(RecallError::Unsaid)?;
     Ok(BoundPolicy {
         binding: binding.to_owned(),
         pack,

@@ -275,9 +275,15 @@ fn what_cannot_be_compiled_again_after_a_restart_is_taken_from_its_bundle_and_fr
     let known = status(&mirror, &world, &before);
     let nothing = json!({ "pack": "not an object" });
     let asks = || bound("2.0.0", &json!({}), &known);
+    let mut forged = known.clone();
+    forged["digest"] = json!("0".repeat(64));
     for (what, objects) in [
         ("another content", vec![pack("1.0.0", "198.51.100.0/24"), pack("2.0.0", BROKEN), asks()]),
         ("no pack", vec![asks()]),
+        (
+            "another digest in the status",
+            vec![pack("1.0.0", "192.0.2.0/24"), bound("2.0.0", &json!({}), &forged)],
+        ),
         ("an unreadable binding", vec![live(Kind::PolicyBinding, "a", &nothing, known.clone())]),
     ] {
         let mirror = cluster(objects.into_iter().chain([bundle(&before)]));
