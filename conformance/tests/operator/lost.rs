@@ -108,22 +108,29 @@ fn what_is_edited_while_no_operator_runs_comes_back_though_its_pack_is_gone() {
     assert_eq!((&enforced["status"], &enforced["reason"]), (&json!("True"), &json!("LastGood")));
     assert_eq!(object["status"]["ifLost"], said);
 
-    // Another bundle under that name is not obeyed, and people are told.
     successor.stop();
-    let map = bundle_of(&stage, "gone");
-    let mut forged = stage.get("configmap", &map, Some(SYSTEM)).expect("the bundle");
-    stage.kubectl(&["delete", "configmap", &map, "-n", SYSTEM]);
-    let text = forged["data"]["bundle.json"].as_str().expect("a bundle").replace("192.0.2.0/28", "0.0.0.0/0");
-    forged["data"]["bundle.json"] = json!(text);
-    let labels = forged["metadata"]["labels"].clone();
-    let annotations = forged["metadata"]["annotations"].clone();
-    forged["metadata"] =
-        json!({ "name": map, "namespace": SYSTEM, "labels": labels, "annotations": annotations });
-    forged["kind"] = json!("ConfigMap");
-    forged["apiVersion"] = json!("v1");
-    stage.apply(&forged.to_string());
+    put_another_bundle(&stage, &bundle_of(&stage, "gone"));
     edit();
-    let last = stage.operator(&[]).leads();
+    another_bundle_is_not_obeyed(&stage);
+}
+
+/// Deletes the ConfigMap of a bundle, and makes one of that name that allows every address.
+fn put_another_bundle(stage: &Stage, map: &str) {
+    let before = stage.get("configmap", map, Some(SYSTEM)).expect("the bundle");
+    stage.kubectl(&["delete", "configmap", map, "-n", SYSTEM]);
+    let text = before["data"]["bundle.json"].as_str().expect("a bundle").replace("192.0.2.0/28", "0.0.0.0/0");
+    let metadata = json!({
+        "name": map, "namespace": SYSTEM,
+        "labels": before["metadata"]["labels"], "annotations": before["metadata"]["annotations"],
+    });
+    let data = json!({ "bundle.json": text });
+    let forged = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data });
+    stage.apply(&forged.to_string());
+}
+
+/// Nothing is derived from it, and people are told.
+fn another_bundle_is_not_obeyed(stage: &Stage) {
+    let operator = stage.operator(&[]).leads();
     let object = stage.condition("policybinding", "gone", None, "Enforced", "False");
     let enforced = condition(&object, "Enforced").expect("a condition");
     let message = enforced["message"].as_str().expect("a message");
@@ -132,7 +139,7 @@ fn what_is_edited_while_no_operator_runs_comes_back_though_its_pack_is_gone() {
         let told = |one: &Value| one["reason"] == "Lost" && one["regarding"]["name"] == "gone";
         stage.list("events", Some("default")).iter().any(told).then_some(())
     });
-    last.stop();
+    operator.stop();
 }
 
 /// When disarmed for a time, all admission policies over pods are removed. Afterwards those return that can
