@@ -158,7 +158,7 @@ lint: setup
 	$(foreach module,$(GO_MODULES),go -C $(module) vet ./... &&) true
 
 vet-cluster:
-	$(foreach module,$(GO_CLUSTERS),CGO_ENABLED=0 go -C $(module) vet main.go &&) true
+	$(foreach module,$(GO_CLUSTERS),go -C $(module) vet main.go &&) true
 
 BENCH_BUILD = $(CARGO) build --locked --release -p bailiwick -p bailiwick-lsp -p bailiwick-webhook -p bailiwick-operator -p bailiwick-executor -p bailiwick-sys \
 	-p bailiwick-conformance

@@ -269,7 +269,7 @@ pub(super) fn layer(rests: &Rests) -> LayerReport {
             Enforcement::Partial,
             format!("where it may make cgroups exactly; elsewhere the policy lets it hold {}", weaker.join(", ")),
         ),
-        Rests::Log => (Enforcement::Full, "it refuses a call that it cannot record; it removes no record".to_owned()),
+        Rests::Log => (Enforcement::Full, "it refuses a call that it cannot record; it removes no record; how long its folder lives is up to whoever deploys it".to_owned()),
         Rests::Deployment => (
             Enforcement::Partial,
             "it probes what its own pod gives and refuses sandboxes that need more; the pod's class, level and size are those of whoever deploys it"

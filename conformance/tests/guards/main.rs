@@ -3,6 +3,7 @@
 
 mod documents;
 mod house;
+mod kept;
 mod layering;
 mod tidy;
 

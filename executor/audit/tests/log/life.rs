@@ -1,11 +1,13 @@
 //! The ordinary life of a log, without tampering.
 
+use std::path::{Path, PathBuf};
+
 use bailiwick_audit::{
     AppendError, Entry, Event, Hash, Health, Intent, Known, Mode, OpenError, Status, Wait, Writer, fold,
     note, verify,
 };
 
-use crate::stage::{call, deny, ended, known, open, options, run, segment};
+use crate::stage::{call, deny, ended, folder, known, open, options, run, segment};
 
 #[test]
 fn a_sealed_log_is_intact_and_an_open_one_is_incomplete() {
@@ -50,6 +52,52 @@ fn opening_again_changes_the_key_and_closes_what_is_lost() {
     let report = verify(dir.path(), &known).unwrap();
     assert_eq!(report.status, Status::Intact, "{report:?}");
     assert_eq!((report.epoch, report.lost), (2, 1));
+}
+
+/// How long records are kept is a least time (`spec.audit.retention`), and no time is too long: however many follow,
+/// after whatever end, each stays where it was, byte for byte, with what opens it, and the log verifies.
+#[test]
+fn what_is_on_record_is_never_removed() {
+    let dir = folder();
+    let mut before: Vec<(PathBuf, Vec<u8>)> = Vec::new();
+    let first = open(dir.path());
+    let known = known(&first);
+    drop(first);
+    for round in 0..3 {
+        let writer = open(dir.path());
+        for number in 0..80 {
+            deny(&writer, &format!("r{round}c{number}"));
+        }
+        let large =
+            Entry { values: Mode::Plain, arguments: Some("y".repeat(5_000 + round).into()), ..call("large") };
+        writer.append(Event::Decision, large).unwrap();
+        drop(writer);
+        for (path, kept) in &before {
+            let now = std::fs::read(path).unwrap();
+            assert!(now.starts_with(kept), "{} lost what it held", path.display());
+        }
+        before = kept(dir.path());
+    }
+    let of =
+        |folder: &str| before.iter().filter(|(path, _)| path.starts_with(dir.path().join(folder))).count();
+    assert!(of("segments") >= 6 && of("disclosures") >= 6 && of("blobs") == 3, "{before:?}");
+    let report = verify(dir.path(), &known).unwrap();
+    assert_eq!((report.damage.is_none(), report.status), (true, Status::Incomplete), "{report:?}");
+    assert!(report.records >= 243 && report.unopened == 0, "{report:?}");
+}
+
+/// Every file of the log with what it holds, without the zeros behind it.
+fn kept(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut kept = Vec::new();
+    for folder in ["segments", "disclosures", "blobs"] {
+        for entry in std::fs::read_dir(dir.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            let mut bytes = std::fs::read(&path).unwrap();
+            bytes.truncate(bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1));
+            kept.push((path, bytes));
+        }
+    }
+    kept
 }
 
 #[test]
