@@ -277,10 +277,10 @@ fn held_bytes(server: &Server) -> usize {
 
 #[test]
 fn many_slow_clients_with_large_bodies_share_what_is_held() {
-    // Of 64 MiB of held bytes one peer gets half; these send 450 MB and never end.
+    // Of 64 MiB of held bytes one peer gets half; these send 400 MB and never end.
     let server = Server::start(&["--body-timeout", "600s"]);
     let body = padded(1 << 20);
-    let waiting: Vec<Client> = (0..450)
+    let waiting: Vec<Client> = (0..400)
         .map(|_| {
             let mut client = server.client();
             client.0.write_all(head("/validate", body.len()).as_bytes()).unwrap();
