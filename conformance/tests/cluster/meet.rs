@@ -116,10 +116,8 @@ fn judged(stage: &Stage) -> Result<()> {
 
 /// Runs `conformance/netpol`, which Go builds at the versions that its go.sum pins.
 fn evaluated(clusters: &Value) -> Result<Vec<bool>> {
-    let mut child = Command::new(built("netpol", ".", "netpol")?)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()?;
+    let mut child =
+        Command::new(built("netpol", ".", "netpol")?).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     child.stdin.take().context("a pipe")?.write_all(clusters.to_string().as_bytes())?;
     let output = child.wait_with_output()?;
     assert!(output.status.success(), "conformance/netpol failed; its messages are above");

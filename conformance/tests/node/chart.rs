@@ -22,7 +22,8 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        std::os::unix::fs::symlink(helm::program().expect("Helm"), folder.path().join("helm")).expect("a link");
+        std::os::unix::fs::symlink(helm::program().expect("Helm"), folder.path().join("helm"))
+            .expect("a link");
         let image = images::build("executor", folder.path()).expect("an image");
         let cluster = Cluster::with_node().expect("a node");
         cluster.import(&image.archive).expect("imported");
