@@ -35,15 +35,18 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// From `host` or `host:port`.
+    /// From `host` or `host:port`. Brackets are around an IPv6 address and nowhere else (RFC 3986, 3.2.2).
     pub(crate) fn parse(authority: &str, plain: bool) -> Option<Self> {
         let default = if plain { 80 } else { 443 };
         let (host, port) = match authority.rsplit_once(':') {
             Some((host, port)) if !port.contains(']') => (host, port.parse().ok()?),
             _ => (authority, default),
         };
-        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        (!bare.is_empty()).then(|| Self { host: bare.to_ascii_lowercase(), port, plain })
+        let bare = match host.strip_prefix('[') {
+            Some(rest) => rest.strip_suffix(']').filter(|address| address.parse::<Ipv6Addr>().is_ok()),
+            None => Some(host).filter(|name| !name.is_empty() && !name.contains(['[', ']', ':'])),
+        };
+        Some(Self { host: bare?.to_ascii_lowercase(), port, plain })
     }
 
     /// `host:port`, without a default port.
@@ -336,7 +339,7 @@ mod tests {
         }
         assert_eq!(Origin::parse("[::1]:5000", true).unwrap().authority(), "[::1]:5000");
         assert_eq!(Origin::parse("a:443", false).unwrap().authority(), "a");
-        for wrong in ["", ":5000", "a:b", "a:70000"] {
+        for wrong in ["", ":5000", "a:b", "a:70000", "[[]]", "[]", "[a]", "[::1", "a]", "::1", "a:1:2"] {
             assert_eq!(Origin::parse(wrong, false), None, "{wrong}");
         }
     }
