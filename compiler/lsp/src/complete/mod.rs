@@ -40,9 +40,11 @@ pub struct Candidate {
     pub replaces: Range<usize>,
 }
 
-/// The candidates at an offset of a text. `view`: the other files of the pack.
+/// The candidates at an offset of a text; one within a character counts as its beginning. `view`: the other
+/// files of the pack.
 #[must_use]
 pub fn candidates(text: &str, offset: usize, language: Language, view: &View) -> Vec<Candidate> {
+    let offset = text.floor_char_boundary(offset.min(text.len()));
     let Some(cursor) = place::cursor(text, offset) else { return Vec::new() };
     let Some(schema) = schema::at(language.schema(), &cursor.path) else { return Vec::new() };
     match &cursor.writes {
@@ -97,5 +99,24 @@ fn candidate(cursor: &Cursor, label: &str, kind: CompletionItemKind) -> Candidat
         documentation: String::new(),
         rank: 5,
         replaces: cursor.replaces.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_replaced_is_whole_characters_wherever_the_cursor_is() {
+        let text = "kind: PolicyPack\nspec:\n  admission:\n    rules:\n    - name: x\n      validations:\n\
+            \x20     - expression: |\n          var\u{feff}spec";
+        let candidates = |offset| candidates(text, offset, Language::Pack, &View::default());
+        let at = text.find('\u{feff}').unwrap();
+        assert!(!candidates(at).is_empty());
+        for offset in 0..=text.len() + 1 {
+            for candidate in candidates(offset) {
+                assert!(text.get(candidate.replaces.clone()).is_some(), "{offset}: {candidate:?}");
+            }
+        }
     }
 }
