@@ -2,7 +2,8 @@
 //! operator's own writes.
 //!
 //! Guarantees: after a write was noted, no older version is seen again, although watches lag behind. Versions
-//! decide, never the order of arrival; a list that began before a write does not undo it.
+//! decide, never the order of arrival; a list that began before a write does not undo it. An answer that comes
+//! after the watch has told of later versions says nothing new: the object may be gone since.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,6 +28,28 @@ struct Inner {
     clock: u64,
     /// When an object was last noted by one of our writes.
     noted: HashMap<Key, u64>,
+    watched: HashMap<Kind, Watched>,
+}
+
+/// How far the watch of a kind has come.
+#[derive(Clone, Copy, Debug, Default)]
+struct Watched {
+    /// The latest version that it told of. A watch tells of versions in their order (KEP-5504).
+    version: u64,
+    /// How many lists are complete.
+    lists: u64,
+}
+
+impl Watched {
+    fn came_to(&mut self, version: u64) {
+        self.version = self.version.max(version);
+    }
+}
+
+/// A write that is not answered yet: what the answer is compared with.
+#[derive(Clone, Copy, Debug)]
+pub struct Sent {
+    lists: u64,
 }
 
 /// A list that is being received.
@@ -71,6 +94,9 @@ impl Mirror {
             .map(|(k, v)| (k.clone(), Arc::clone(v)))
             .collect();
         let mut after = list.objects;
+        let watched = inner.watched.entry(kind).or_default();
+        watched.lists += 1;
+        watched.came_to(after.values().map(|live| live.version).max().unwrap_or(0));
         // An object deleted during the listing is still in the list. No event will mention an object that is
         // not in it.
         inner.gone.retain(|key, _| key.kind != kind || after.contains_key(key));
@@ -91,6 +117,7 @@ impl Mirror {
     /// A watch reports that an object exists or changed. Returns whether that is news.
     pub fn applied(&self, live: Live) -> bool {
         let mut inner = self.lock();
+        inner.watched.entry(live.key.kind).or_default().came_to(live.version);
         if inner.gone.get(&live.key) == Some(&live.uid) {
             return false;
         }
@@ -104,6 +131,7 @@ impl Mirror {
     /// A watch reports that an object is gone. Returns whether that is news.
     pub fn deleted(&self, live: &Live) -> bool {
         let mut inner = self.lock();
+        inner.watched.entry(live.key.kind).or_default().came_to(live.version);
         if inner.gone.get(&live.key) == Some(&live.uid) {
             inner.gone.remove(&live.key);
         }
@@ -114,9 +142,20 @@ impl Mirror {
         inner.objects.remove(&live.key).is_some()
     }
 
-    /// Notes the answer to one of our writes.
-    pub fn note(&self, live: Live) {
+    /// Call before a write of that kind is sent, and give the result to [`Mirror::note`].
+    pub fn sending(&self, kind: Kind) -> Sent {
+        Sent { lists: self.lock().watched.get(&kind).map_or(0, |watched| watched.lists) }
+    }
+
+    /// Notes the answer to one of our writes, unless the watch has come further meanwhile: it told of what was
+    /// written, and the object may have been deleted since. After a list that ended meanwhile it has told of it
+    /// or will.
+    pub fn note(&self, live: Live, sent: Sent) {
         let mut inner = self.lock();
+        let watched = inner.watched.get(&live.key.kind).copied().unwrap_or_default();
+        if live.version <= watched.version || sent.lists != watched.lists {
+            return;
+        }
         inner.clock += 1;
         let clock = inner.clock;
         inner.noted.insert(live.key.clone(), clock);
@@ -195,13 +234,14 @@ mod tests {
     #[test]
     fn nothing_older_than_an_own_write_is_seen() {
         let mirror = Mirror::default();
+        let sent = mirror.sending(Kind::NetworkPolicy);
         mirror.applied(live("a", "u", 5));
-        mirror.note(live("a", "u", 9));
+        mirror.note(live("a", "u", 9), sent);
         assert!(!mirror.applied(live("a", "u", 7)), "the watch lags behind");
         assert_eq!(version(&mirror, "a"), Some(9));
         assert!(mirror.applied(live("a", "u", 10)));
         // The deletion of an earlier object of that name, reported late.
-        mirror.note(live("b", "new", 20));
+        mirror.note(live("b", "new", 20), sent);
         assert!(!mirror.deleted(&live("b", "old", 15)));
         assert!(mirror.deleted(&live("b", "new", 21)));
         assert_eq!(version(&mirror, "b"), None);
@@ -220,11 +260,12 @@ mod tests {
     #[test]
     fn a_list_replaces_what_was_known_but_not_what_was_written_since_it_began() {
         let mirror = Mirror::default();
+        let sent = mirror.sending(Kind::NetworkPolicy);
         mirror.applied(live("old", "u", 1));
         mirror.list_begins(Kind::NetworkPolicy);
         mirror.listed(live("a", "u", 5));
-        mirror.note(live("a", "u", 9));
-        mirror.note(live("b", "u", 10));
+        mirror.note(live("a", "u", 9), sent);
+        mirror.note(live("b", "u", 10), sent);
         assert!(!mirror.ready(&[Kind::NetworkPolicy]));
         assert!(mirror.list_ends(Kind::NetworkPolicy));
         assert!(mirror.ready(&[Kind::NetworkPolicy]));
@@ -237,5 +278,22 @@ mod tests {
         mirror.listed(live("a", "u", 9));
         assert!(mirror.list_ends(Kind::NetworkPolicy));
         assert_eq!(version(&mirror, "b"), None);
+    }
+
+    #[test]
+    fn an_answer_that_comes_after_the_deletion_of_what_was_written_brings_nothing_back() {
+        let mirror = Mirror::default();
+        let sent = mirror.sending(Kind::NetworkPolicy);
+        mirror.applied(live("a", "u", 9));
+        assert!(mirror.deleted(&live("a", "u", 10)));
+        mirror.note(live("a", "u", 9), sent);
+        assert_eq!(version(&mirror, "a"), None, "no event would ever remove it again");
+        // The events came within a list: it was begun after the deletion, and no object of it is as new.
+        mirror.list_begins(Kind::NetworkPolicy);
+        assert!(mirror.list_ends(Kind::NetworkPolicy));
+        mirror.note(live("b", "u", 11), sent);
+        assert_eq!(version(&mirror, "b"), None);
+        mirror.note(live("b", "u", 12), mirror.sending(Kind::NetworkPolicy));
+        assert_eq!(version(&mirror, "b"), Some(12), "the watch has not told of it yet");
     }
 }

@@ -16,7 +16,7 @@ use crate::kind::{Kind, Share};
 use crate::lease::{Fence, Shut};
 use crate::limits::{FIELD_MANAGER, WRITE_TIMEOUT, WRITES_AT_ONCE};
 use crate::metrics::{Metrics, Verb};
-use crate::mirror::Mirror;
+use crate::mirror::{Mirror, Sent};
 use crate::object::{Drift, Key, Live, Wanted};
 
 /// The name under which forms are fetched; no object of that name is ever stored.
@@ -289,9 +289,10 @@ impl Engine {
             metadata.insert("uid".to_owned(), Value::String(live.uid.clone()));
         }
         let api = self.api(&wanted.key);
+        let before = self.mirror.sending(wanted.key.kind);
         let sent = created::apply(&self.client, &api, &wanted.key.name, &manifest);
         let (object, is_new) = timeout(WRITE_TIMEOUT, sent).await.map_err(|_| WriteError::Timeout)??;
-        Ok((self.stored(wanted.key.kind, Verb::apply, object), is_new))
+        Ok((self.stored(wanted.key.kind, Verb::apply, object, before), is_new))
     }
 
     /// Creates an object; one that another client has created meanwhile is not taken over.
@@ -301,9 +302,10 @@ impl Engine {
             serde_json::from_value(wanted.manifest.clone()).map_err(kube::Error::SerdeError)?;
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let api = self.api(&wanted.key);
+        let before = self.mirror.sending(wanted.key.kind);
         let sent = api.create(&params, &object);
         let object = timeout(WRITE_TIMEOUT, sent).await.map_err(|_| WriteError::Timeout)??;
-        Ok(self.stored(wanted.key.kind, Verb::apply, object))
+        Ok(self.stored(wanted.key.kind, Verb::apply, object, before))
     }
 
     async fn replace(&self, wanted: &Wanted, live: &Live) -> Result<Live, WriteError> {
@@ -316,9 +318,10 @@ impl Engine {
         let object: DynamicObject = serde_json::from_value(manifest).map_err(kube::Error::SerdeError)?;
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let api = self.api(&wanted.key);
+        let before = self.mirror.sending(wanted.key.kind);
         let sent = api.replace(&wanted.key.name, &params, &object);
         let object = timeout(WRITE_TIMEOUT, sent).await.map_err(|_| WriteError::Timeout)??;
-        Ok(self.stored(wanted.key.kind, Verb::replace, object))
+        Ok(self.stored(wanted.key.kind, Verb::replace, object, before))
     }
 
     async fn delete(&self, live: &Live) -> Result<(), WriteError> {
@@ -347,16 +350,17 @@ impl Engine {
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let api = self.api(&live.key);
         let patch = Patch::Apply(&manifest);
+        let before = self.mirror.sending(live.key.kind);
         let sent = api.patch(&live.key.name, &params, &patch);
         let object = timeout(WRITE_TIMEOUT, sent).await.map_err(|_| WriteError::Timeout)??;
-        self.stored(live.key.kind, Verb::apply, object);
+        self.stored(live.key.kind, Verb::apply, object, before);
         Ok(())
     }
 
-    fn stored(&self, kind: Kind, verb: Verb, object: DynamicObject) -> Live {
+    fn stored(&self, kind: Kind, verb: Verb, object: DynamicObject, before: Sent) -> Live {
         self.metrics.wrote(kind, verb);
         let live = Live::new(kind, object);
-        self.mirror.note(live.clone());
+        self.mirror.note(live.clone(), before);
         live
     }
 
@@ -379,9 +383,10 @@ impl Engine {
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let api = self.api(&live.key);
         let patch = Patch::Apply(&manifest);
+        let before = self.mirror.sending(live.key.kind);
         let sent = api.patch_status(&live.key.name, &params, &patch);
         let object = timeout(WRITE_TIMEOUT, sent).await.map_err(|_| WriteError::Timeout)??;
-        self.stored(live.key.kind, Verb::status, object);
+        self.stored(live.key.kind, Verb::status, object, before);
         Ok(())
     }
 }
