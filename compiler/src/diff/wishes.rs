@@ -28,6 +28,8 @@ const MAX_WISHES: usize = 1024;
 /// Steps for reading one expression. A shared expression is read again wherever it is named, so without a
 /// limit some dozens that name each other twice would take forever.
 const MAX_STEPS: u32 = 100_000;
+/// So many wishes are copied for a step.
+const WISHES_A_STEP: usize = 64;
 /// A text that no pack contains.
 pub(super) const FRESH: &str = "any-other";
 

@@ -33,6 +33,8 @@ const JSON_CHARACTER: u64 = NODE / 2;
 /// The inverse of the charge for a byte that is read: reading sixteen bytes takes about as long as making
 /// one.
 const LOOKED_AT: u64 = 16;
+/// The same for a character that is decoded.
+const COUNTED: u64 = 4;
 /// The same for a byte of what is looked up: it is compared with about twenty others.
 const SOUGHT: u64 = 2;
 /// Longest result of a multiplication, bits: the square of the largest number that may be written, and about
@@ -93,7 +95,7 @@ const CHARGED: &[(&str, u8, Charge)] = &[
     ("regex.split", 2, pieces),
     ("regex.find_n", 3, pieces),
     ("regex.find_all_string_submatch_n", 3, captured),
-    ("indexof_n", 2, pieces),
+    ("indexof_n", 2, |given| pieces(given).saturating_add(sought_everywhere(given))),
     ("hex.encode", 1, written),
     ("hex.decode", 1, written),
     ("base64.encode", 1, written),
@@ -106,9 +108,9 @@ const CHARGED: &[(&str, u8, Charge)] = &[
     ("strings.reverse", 1, written),
     ("glob.quote_meta", 1, written),
     ("substring", 3, written),
-    ("trim", 2, written),
-    ("trim_left", 2, written),
-    ("trim_right", 2, written),
+    ("trim", 2, trimmed),
+    ("trim_left", 2, trimmed),
+    ("trim_right", 2, trimmed),
     ("trim_prefix", 2, written),
     ("trim_suffix", 2, written),
     ("trim_space", 1, written),
@@ -118,7 +120,7 @@ const CHARGED: &[(&str, u8, Charge)] = &[
     ("contains", 2, looked_through),
     ("startswith", 2, shorter),
     ("endswith", 2, shorter),
-    ("indexof", 2, looked_through),
+    ("indexof", 2, sought_everywhere),
     ("strings.count", 2, looked_through),
     ("strings.any_prefix_match", 2, pairs),
     ("strings.any_suffix_match", 2, pairs),
@@ -201,7 +203,19 @@ pub(super) fn looked_through(given: &[Value]) -> u64 {
 
 /// The characters of a text are counted one by one; the elements of anything else are not.
 fn characters(given: &[Value]) -> u64 {
-    given.iter().filter(|one| matches!(one, Value::String(_))).map(length).sum::<u64>() / LOOKED_AT
+    given.iter().filter(|one| matches!(one, Value::String(_))).map(length).sum::<u64>() / COUNTED
+}
+
+/// A text that is compared with another one at each of its characters, to the other's end: all may be alike
+/// but the last.
+fn sought_everywhere(given: &[Value]) -> u64 {
+    let [text, sought] = given else { return NODE };
+    length(text).saturating_mul(1 + length(sought) / LOOKED_AT)
+}
+
+/// Each character of a text is looked for among all that are to go.
+fn trimmed(given: &[Value]) -> u64 {
+    written(given).saturating_add(sought_everywhere(given))
 }
 
 /// Each argument compared with as many others as a search in a large set takes, about twenty.

@@ -16,7 +16,7 @@ use bailiwick_policy::policy::{PodSecurity, PodSecurityLevel, Policy, Unmatched}
 use serde_json::{Value, json};
 
 use crate::policies::{DIGEST, bare, digest, full, labels, stated};
-use crate::rules;
+use crate::{rules, shared};
 
 /// The namespace of the pods; the label is what subjects select by.
 const NAMESPACE: &str = "floor";
@@ -271,7 +271,7 @@ fn admission_policies_give_the_webhooks_verdict_on_pods() {
     let reviewer = Reviewer::new(bundles.collect(), namespaces).unwrap();
     let Some(corpus) = corpus(&reviewer) else { return };
 
-    let cluster = Arc::new(Cluster::start().unwrap());
+    let cluster = shared();
     let guest = Guest::of(&cluster);
     namespace(&cluster, &guest);
     for policy in &policies {
@@ -355,6 +355,7 @@ fn frozen_labels(cluster: &Cluster, guest: &Guest) {
 
 #[test]
 fn the_api_server_takes_every_manifest() {
+    // It looks at everything in the cluster.
     let cluster = Arc::new(Cluster::start().unwrap());
     let map = |name: &str| {
         let metadata = json!({"name": name, "namespace": "default"});

@@ -5,10 +5,8 @@
 //! about it. `BAILIWICK_SEED` gives other rules.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use bailiwick_conformance::api::Api;
-use bailiwick_conformance::cluster::Cluster;
 use bailiwick_conformance::guest::Guest;
 use bailiwick_conformance::patience::until;
 use bailiwick_policy::admission::{AdmissionRequest, ManifestContext, Namespaces, Phase, Reviewer};
@@ -20,6 +18,7 @@ use serde_json::{Value, json};
 use crate::cluster::install;
 use crate::generated::{DEPTH, Dice, expressible, pods};
 use crate::policies::{DIGEST, labels};
+use crate::shared;
 
 /// Rules that at least one pod makes fail, and at least one does not.
 const RULES: usize = 40;
@@ -132,7 +131,7 @@ fn erring(pods: &[Value]) -> Policy {
 fn a_rule_that_cannot_be_evaluated_denies_here_and_on_the_api_server() {
     let Some(pods) = pods() else { return };
     let policy = erring(&pods);
-    let cluster = Arc::new(Cluster::start().unwrap());
+    let cluster = shared();
     let guest = Guest::of(&cluster);
     let api = cluster.api().unwrap();
     let zone = BTreeMap::from([("bailiwick.dev/zone".to_owned(), NAMESPACE.to_owned())]);

@@ -5,11 +5,9 @@
 //! rule's name. `BAILIWICK_SEED` gives other rules.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use bailiwick_compiler::emit::{EmitOptions, Enforcement, artifacts};
 use bailiwick_conformance::api::Api;
-use bailiwick_conformance::cluster::Cluster;
 use bailiwick_conformance::guest::Guest;
 use bailiwick_conformance::patience::until;
 use bailiwick_conformance::pod_security_fixtures::fixtures;
@@ -22,6 +20,7 @@ use serde_json::{Value, json};
 use crate::cluster::install;
 use crate::policies::{DIGEST, bare, digest, labels};
 use crate::rules::{self, Author};
+use crate::shared;
 
 /// Rules, in namespaces: one request is answered by all rules of its namespace.
 const RULES: usize = 210;
@@ -397,7 +396,7 @@ fn rules_made_at_random_say_the_same_on_the_api_server() {
     let mut dice = Dice::seeded();
     let policies: Vec<Policy> =
         (0..RULES / IN_A_NAMESPACE).map(|index| balanced(index, &mut dice, &pods)).collect();
-    let cluster = Arc::new(Cluster::start().unwrap());
+    let cluster = shared();
     let guest = Guest::of(&cluster);
     let api = cluster.api().unwrap();
     let mut all = Compared::default();

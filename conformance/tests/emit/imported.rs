@@ -5,14 +5,12 @@
 //! the same answers.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use bailiwick_compiler::import::{Imported, Source, import};
 use bailiwick_compiler::library::MemoryLibrary;
 use bailiwick_compiler::source::PackSources;
 use bailiwick_compiler::{Bindings, compile};
 use bailiwick_conformance::api::Api;
-use bailiwick_conformance::cluster::Cluster;
 use bailiwick_conformance::guest::Guest;
 use bailiwick_conformance::patience::until;
 use bailiwick_policy::admission::{
@@ -23,8 +21,8 @@ use bailiwick_policy::bundle::Bundle;
 use bailiwick_policy::json::Json;
 use serde_json::{Value, json};
 
-use crate::generated;
 use crate::policies::DIGEST;
+use crate::{generated, shared};
 
 /// Pods that are judged in each namespace.
 const PODS: usize = 210;
@@ -347,7 +345,7 @@ fn an_imported_policy_refuses_what_the_api_server_refuses() {
     let Some(pods) = generated::pods() else { return };
     let step = pods.len() / PODS;
     let pods: Vec<Value> = pods.into_iter().step_by(step.max(1)).take(PODS).collect();
-    let cluster = Arc::new(Cluster::start().unwrap());
+    let cluster = shared();
     let guest = Guest::of(&cluster);
     let api = cluster.api().unwrap();
     install(&guest, &pods[0]);

@@ -5,7 +5,9 @@ use bailiwick_policy::ir::{Bind, Const, Expr, Func, Macro, MacroKind};
 use serde_json::Value;
 
 use super::reading::{At, Bound, Scope};
-use super::{FRESH, MAX_STEPS, MAX_WAYS, MAX_WISHES, Place, Reader, Step, Want, Way, together, value};
+use super::{
+    FRESH, MAX_STEPS, MAX_WAYS, MAX_WISHES, Place, Reader, Step, WISHES_A_STEP, Want, Way, together, value,
+};
 
 impl Reader<'_> {
     /// Ways in which an expression may get the wanted value.
@@ -22,6 +24,12 @@ impl Reader<'_> {
         ways
     }
 
+    /// Charges what is copied: otherwise a step of an expression with long ways takes a thousand times as long.
+    fn charge(&self, wishes: usize) {
+        let steps = u32::try_from(wishes / WISHES_A_STEP).unwrap_or(u32::MAX);
+        self.left.set(self.left.get().saturating_sub(steps));
+    }
+
     /// Both: every way of one with every way of the other.
     fn both(&self, one: &[Way], other: &[Way]) -> Vec<Way> {
         let pairs = one.iter().flat_map(|a| other.iter().map(move |b| (a, b)));
@@ -30,6 +38,7 @@ impl Reader<'_> {
         if !long.is_empty() {
             self.cut.set(true);
         }
+        self.charge(short.iter().map(|(a, b)| a.len() + b.len()).sum());
         self.capped(short.into_iter().flat_map(|(a, b)| together(a, b)).collect())
     }
 

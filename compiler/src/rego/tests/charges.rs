@@ -158,3 +158,27 @@ fn no_number_grows_without_bound() {
     assert!(matches!(gives_over(&of_list, &many), Err(RegoFailure::Limit(_))));
     assert_eq!(gives_over(&of_list, r#"{"l": [2, 3]}"#), Ok(vec!["x".to_owned()]));
 }
+
+/// Within one step, each character of one text is compared with all of another.
+#[test]
+fn what_is_compared_at_every_character_is_charged() {
+    let over = |long: usize, other: usize| {
+        let [text, sought, cut] =
+            [("z", long), ("z", other), ("a", other)].map(|(one, times)| one.repeat(times));
+        format!(r#"{{"long": "{text}", "sought": "{sought}x", "cut": "{cut}z"}}"#)
+    };
+    for condition in [
+        "indexof(input.object.long, input.object.sought) == -1",
+        "count(indexof_n(input.object.long, input.object.sought)) == 0",
+        "trim(input.object.long, input.object.cut) == \"\"",
+        "trim_left(input.object.long, input.object.cut) == \"\"",
+        "trim_right(input.object.long, input.object.cut) == \"\"",
+    ] {
+        let text = module(&format!("deny contains \"x\" if {condition}"));
+        match gives_over(&text, &over(400_000, 400_000)) {
+            Err(RegoFailure::Limit(said)) => assert!(said.contains("64 MiB"), "{condition}: {said}"),
+            other => panic!("{condition}: {other:?}"),
+        }
+        assert_eq!(gives_over(&text, &over(1_000, 100)), Ok(vec!["x".to_owned()]), "{condition}");
+    }
+}
