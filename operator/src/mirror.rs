@@ -29,12 +29,17 @@ struct Inner {
     /// When an object was last noted by one of our writes.
     noted: HashMap<Key, u64>,
     watched: HashMap<Kind, Watched>,
+    /// Objects of our writes that a list did not have, with the version written, until the watch tells of
+    /// them: the list may be older than the write, or the object may have been deleted before it.
+    unlisted: BTreeMap<Key, u64>,
 }
 
 /// How far the watch of a kind has come.
 #[derive(Clone, Copy, Debug, Default)]
 struct Watched {
-    /// The latest version that it told of. A watch tells of versions in their order (KEP-5504).
+    /// The latest version that it told of. A watch tells of changes in their order, and versions of one
+    /// resource can be compared (KEP-5504).
+    /// <https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes>
     version: u64,
     /// How many lists are complete.
     lists: u64,
@@ -63,6 +68,28 @@ struct Listing {
 #[derive(Clone, Debug, Default)]
 pub struct View {
     objects: BTreeMap<Key, Arc<Live>>,
+}
+
+impl Inner {
+    /// The watch tells of this object. What no list had and it should have told of before is gone. Returns
+    /// whether there was any.
+    fn tells(&mut self, live: &Live) -> bool {
+        let kind = live.key.kind;
+        self.watched.entry(kind).or_default().came_to(live.version);
+        self.unlisted.remove(&live.key);
+        let passed: Vec<(Key, u64)> = (self.unlisted.iter())
+            .filter(|(key, version)| key.kind == kind && **version < live.version)
+            .map(|(key, version)| (key.clone(), *version))
+            .collect();
+        for (key, version) in &passed {
+            self.unlisted.remove(key);
+            if self.objects.get(key).is_some_and(|known| known.version == *version) {
+                self.objects.remove(key);
+                self.noted.remove(key);
+            }
+        }
+        !passed.is_empty()
+    }
 }
 
 impl Mirror {
@@ -94,16 +121,23 @@ impl Mirror {
             .map(|(k, v)| (k.clone(), Arc::clone(v)))
             .collect();
         let mut after = list.objects;
+        let newest = after.values().map(|live| live.version).max().unwrap_or(0);
         let watched = inner.watched.entry(kind).or_default();
         watched.lists += 1;
-        watched.came_to(after.values().map(|live| live.version).max().unwrap_or(0));
+        watched.came_to(newest);
+        inner.unlisted.retain(|key, _| key.kind != kind);
         // An object deleted during the listing is still in the list. No event will mention an object that is
         // not in it.
         inner.gone.retain(|key, _| key.kind != kind || after.contains_key(key));
         after.retain(|key, live| inner.gone.get(key) != Some(&live.uid));
         for (key, live) in &before {
-            let ours_since = inner.noted.get(key).is_some_and(|noted| *noted > list.began);
-            if ours_since && after.get(key).is_none_or(|listed| listed.version < live.version) {
+            // A list with anything newer was read after the write: what it does not have is gone.
+            let ours_since =
+                live.version > newest && inner.noted.get(key).is_some_and(|noted| *noted > list.began);
+            if ours_since {
+                if !after.contains_key(key) {
+                    inner.unlisted.insert(key.clone(), live.version);
+                }
                 after.insert(key.clone(), Arc::clone(live));
             }
         }
@@ -117,12 +151,12 @@ impl Mirror {
     /// A watch reports that an object exists or changed. Returns whether that is news.
     pub fn applied(&self, live: Live) -> bool {
         let mut inner = self.lock();
-        inner.watched.entry(live.key.kind).or_default().came_to(live.version);
+        let is_news = inner.tells(&live);
         if inner.gone.get(&live.key) == Some(&live.uid) {
-            return false;
+            return is_news;
         }
         if inner.objects.get(&live.key).is_some_and(|known| known.version >= live.version) {
-            return false;
+            return is_news;
         }
         inner.objects.insert(live.key.clone(), Arc::new(live));
         true
@@ -131,12 +165,12 @@ impl Mirror {
     /// A watch reports that an object is gone. Returns whether that is news.
     pub fn deleted(&self, live: &Live) -> bool {
         let mut inner = self.lock();
-        inner.watched.entry(live.key.kind).or_default().came_to(live.version);
+        let is_news = inner.tells(live);
         if inner.gone.get(&live.key) == Some(&live.uid) {
             inner.gone.remove(&live.key);
         }
         if inner.objects.get(&live.key).is_none_or(|known| known.version > live.version) {
-            return false;
+            return is_news;
         }
         inner.noted.remove(&live.key);
         inner.objects.remove(&live.key).is_some()
@@ -148,13 +182,23 @@ impl Mirror {
     }
 
     /// Notes the answer to one of our writes, unless the watch has come further meanwhile: it told of what was
-    /// written, and the object may have been deleted since. After a list that ended meanwhile it has told of it
-    /// or will.
-    pub fn note(&self, live: Live, sent: Sent) {
+    /// written, and the object may have been deleted since. Returns false where a list ended meanwhile, for it
+    /// may have been read before the write or after: the object must be looked at again.
+    #[must_use]
+    pub fn note(&self, live: Live, sent: Sent) -> bool {
         let mut inner = self.lock();
-        let watched = inner.watched.get(&live.key.kind).copied().unwrap_or_default();
-        if live.version <= watched.version || sent.lists != watched.lists {
-            return;
+        // We deleted it and the watch did not tell of that: something holds it, so there is more to come.
+        let is_held = inner.gone.get(&live.key) == Some(&live.uid);
+        if is_held {
+            inner.gone.remove(&live.key);
+        } else {
+            let watched = inner.watched.get(&live.key.kind).copied().unwrap_or_default();
+            if live.version <= watched.version {
+                return true;
+            }
+            if sent.lists != watched.lists {
+                return false;
+            }
         }
         inner.clock += 1;
         let clock = inner.clock;
@@ -162,6 +206,7 @@ impl Mirror {
         if inner.objects.get(&live.key).is_none_or(|known| known.version < live.version) {
             inner.objects.insert(live.key.clone(), Arc::new(live));
         }
+        true
     }
 
     /// Notes the answer to one of our deletions.
@@ -236,12 +281,12 @@ mod tests {
         let mirror = Mirror::default();
         let sent = mirror.sending(Kind::NetworkPolicy);
         mirror.applied(live("a", "u", 5));
-        mirror.note(live("a", "u", 9), sent);
+        assert!(mirror.note(live("a", "u", 9), sent));
         assert!(!mirror.applied(live("a", "u", 7)), "the watch lags behind");
         assert_eq!(version(&mirror, "a"), Some(9));
         assert!(mirror.applied(live("a", "u", 10)));
         // The deletion of an earlier object of that name, reported late.
-        mirror.note(live("b", "new", 20), sent);
+        assert!(mirror.note(live("b", "new", 20), sent));
         assert!(!mirror.deleted(&live("b", "old", 15)));
         assert!(mirror.deleted(&live("b", "new", 21)));
         assert_eq!(version(&mirror, "b"), None);
@@ -264,8 +309,8 @@ mod tests {
         mirror.applied(live("old", "u", 1));
         mirror.list_begins(Kind::NetworkPolicy);
         mirror.listed(live("a", "u", 5));
-        mirror.note(live("a", "u", 9), sent);
-        mirror.note(live("b", "u", 10), sent);
+        assert!(mirror.note(live("a", "u", 9), sent));
+        assert!(mirror.note(live("b", "u", 10), sent));
         assert!(!mirror.ready(&[Kind::NetworkPolicy]));
         assert!(mirror.list_ends(Kind::NetworkPolicy));
         assert!(mirror.ready(&[Kind::NetworkPolicy]));
@@ -286,14 +331,52 @@ mod tests {
         let sent = mirror.sending(Kind::NetworkPolicy);
         mirror.applied(live("a", "u", 9));
         assert!(mirror.deleted(&live("a", "u", 10)));
-        mirror.note(live("a", "u", 9), sent);
+        assert!(mirror.note(live("a", "u", 9), sent));
         assert_eq!(version(&mirror, "a"), None, "no event would ever remove it again");
         // The events came within a list: it was begun after the deletion, and no object of it is as new.
         mirror.list_begins(Kind::NetworkPolicy);
         assert!(mirror.list_ends(Kind::NetworkPolicy));
-        mirror.note(live("b", "u", 11), sent);
+        assert!(!mirror.note(live("b", "u", 11), sent), "it is looked at again");
         assert_eq!(version(&mirror, "b"), None);
-        mirror.note(live("b", "u", 12), mirror.sending(Kind::NetworkPolicy));
+        assert!(mirror.note(live("b", "u", 12), mirror.sending(Kind::NetworkPolicy)));
         assert_eq!(version(&mirror, "b"), Some(12), "the watch has not told of it yet");
+    }
+
+    #[test]
+    fn what_was_written_during_a_list_goes_unless_the_watch_tells_of_it() {
+        let relisted = |listed: u64| {
+            let mirror = Mirror::default();
+            mirror.list_begins(Kind::NetworkPolicy);
+            assert!(mirror.note(live("ours", "u", 10), mirror.sending(Kind::NetworkPolicy)));
+            mirror.listed(live("other", "o", listed));
+            assert!(mirror.list_ends(Kind::NetworkPolicy));
+            mirror
+        };
+        // Somebody deleted it before the list was read.
+        assert_eq!(version(&relisted(12), "ours"), None);
+        let mirror = relisted(5);
+        assert_eq!(version(&mirror, "ours"), Some(10));
+        assert!(mirror.applied(live("other", "o", 13)), "the watch would have told of it first");
+        assert_eq!(version(&mirror, "ours"), None);
+        // The list was read before the write.
+        let mirror = relisted(5);
+        assert!(!mirror.applied(live("ours", "u", 10)));
+        assert!(mirror.applied(live("other", "o", 13)));
+        assert_eq!(version(&mirror, "ours"), Some(10));
+    }
+
+    #[test]
+    fn what_we_deleted_and_a_finalizer_holds_is_seen_once_it_is_wanted_again() {
+        let mirror = Mirror::default();
+        mirror.applied(live("a", "u", 5));
+        mirror.note_deleted(&key("a"), "u");
+        let held = |version| Live { ending: true, ..live("a", "u", version) };
+        assert!(!mirror.applied(held(6)));
+        assert_eq!(version(&mirror, "a"), None);
+        // An apply that changes nothing is answered with the version that is there.
+        assert!(mirror.note(held(6), mirror.sending(Kind::NetworkPolicy)));
+        assert!(mirror.get(&key("a")).is_some_and(|live| live.ending));
+        assert!(mirror.deleted(&live("a", "u", 7)), "its end is news");
+        assert_eq!(version(&mirror, "a"), None);
     }
 }

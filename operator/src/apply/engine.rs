@@ -1,7 +1,7 @@
 //! The shell around [`plan`]: fetches forms, writes, and gives the answers to the mirror.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::stream::{self, StreamExt as _};
 use kube::Client;
@@ -89,6 +89,18 @@ pub struct Engine {
     metrics: Arc<Metrics>,
     owner: String,
     forms: Forms,
+    /// Objects of writes of which the mirror cannot tell what became of them.
+    unsure: Mutex<Vec<Key>>,
+}
+
+/// What came of bringing an object into its form.
+#[derive(Debug, Default)]
+struct Brought {
+    /// Its form, if the write revealed it.
+    form: Option<Map<String, Value>>,
+    /// Whether it was created or replaced. Where neither was necessary, what was missing had only not been
+    /// seen yet.
+    changed: bool,
 }
 
 impl Engine {
@@ -101,7 +113,7 @@ impl Engine {
         metrics: Arc<Metrics>,
         owner: String,
     ) -> Self {
-        Self { client, mirror, fence, metrics, owner, forms: Forms::default() }
+        Self { client, mirror, fence, metrics, owner, forms: Forms::default(), unsure: Mutex::default() }
     }
 
     /// Brings the cluster one pass closer to the desired state. `seen`: objects as they were when their
@@ -137,6 +149,7 @@ impl Engine {
         for (wanted, form) in learned {
             self.forms.learn(wanted, form);
         }
+        pass.raced.append(&mut self.unsure.lock().unwrap_or_else(PoisonError::into_inner));
         pass
     }
 
@@ -164,17 +177,19 @@ impl Engine {
     fn took<'w>(
         &self,
         write: &Write<'w>,
-        result: Result<Option<Map<String, Value>>, WriteError>,
+        result: Result<Brought, WriteError>,
         pass: &mut Pass,
         learned: &mut Vec<(&'w Wanted, Map<String, Value>)>,
     ) {
         match (write, result) {
-            (Write::Apply { wanted, why, .. }, Ok(form)) => {
+            (Write::Apply { wanted, why, .. }, Ok(Brought { form, changed })) => {
                 pass.written += 1;
                 if let Some(form) = form {
                     learned.push((*wanted, form));
                 }
-                if let Why::Drift(drift) = why {
+                if let Why::Drift(drift) = why
+                    && (changed || *drift != Drift::Deleted)
+                {
                     self.metrics.drift(wanted.key.kind, *drift);
                     pass.mended.push((wanted.key.clone(), *drift));
                     warn!(object = %wanted.key, ?drift, "somebody changed it; it is back as wanted");
@@ -191,29 +206,22 @@ impl Engine {
         }
     }
 
-    /// Performs one write. Returns an applied object's form, if the write revealed it.
-    async fn write<'p, 'w>(
-        &self,
-        write: &'p Write<'w>,
-    ) -> (&'p Write<'w>, Result<Option<Map<String, Value>>, WriteError>) {
+    /// Performs one write.
+    async fn write<'p, 'w>(&self, write: &'p Write<'w>) -> (&'p Write<'w>, Result<Brought, WriteError>) {
         let result = match write {
             Write::Apply { wanted, live, .. } => self.bring(wanted, live.as_deref()).await,
-            Write::Delete(live) => self.delete(live).await.map(|()| None),
-            Write::Release(live) => self.release(live).await.map(|()| None),
+            Write::Delete(live) => self.delete(live).await.map(|()| Brought::default()),
+            Write::Release(live) => self.release(live).await.map(|()| Brought::default()),
         };
         (write, result)
     }
 
     /// Applies the object. If it is then not in its form, because another manager owns fields of it, replaces
     /// it; if it cannot be changed, deletes and creates it again.
-    async fn bring(
-        &self,
-        wanted: &Wanted,
-        live: Option<&Live>,
-    ) -> Result<Option<Map<String, Value>>, WriteError> {
+    async fn bring(&self, wanted: &Wanted, live: Option<&Live>) -> Result<Brought, WriteError> {
         if wanted.key.kind.share() == Share::Labels {
             self.apply(wanted, live).await?;
-            return Ok(None);
+            return Ok(Brought::default());
         }
         let (applied, is_new) = match self.apply(wanted, live).await {
             Ok(applied) => applied,
@@ -233,17 +241,18 @@ impl Engine {
         let learned = match self.forms.get(wanted) {
             Some(_) => None,
             // Nothing was there before: how it is stored is its form, and a dry run would only say it again.
-            None if is_new => return Ok(Some(applied.body)),
+            None if is_new => return Ok(Brought { form: Some(applied.body), changed: true }),
             None => Some(self.form(wanted).await?),
         };
         let form = self.forms.get(wanted).or(learned.as_ref()).ok_or(WriteError::NotKept)?;
-        if applied.body != *form {
+        let differs = applied.body != *form;
+        if differs {
             let replaced = self.replace(wanted, &applied).await?;
             if replaced.body != *form {
                 return Err(WriteError::NotKept);
             }
         }
-        Ok(learned)
+        Ok(Brought { form: learned, changed: is_new || differs })
     }
 
     fn api(&self, key: &Key) -> Api<DynamicObject> {
@@ -360,7 +369,9 @@ impl Engine {
     fn stored(&self, kind: Kind, verb: Verb, object: DynamicObject, before: Sent) -> Live {
         self.metrics.wrote(kind, verb);
         let live = Live::new(kind, object);
-        self.mirror.note(live.clone(), before);
+        if !self.mirror.note(live.clone(), before) {
+            self.unsure.lock().unwrap_or_else(PoisonError::into_inner).push(live.key.clone());
+        }
         live
     }
 
