@@ -115,7 +115,8 @@ impl Cluster {
         let dir = std::env::temp_dir().join(format!("bailiwick-cluster-{}-{}", std::process::id(), unique()));
         let started = Command::new(scripts.join(script))
             .arg(&dir)
-            // Memory for time: an API server collects garbage for a sixth of its short life.
+            // Memory for time: an API server collects garbage for a sixth of its short life. The other programs of
+            // the cluster get it too.
             .env("GOGC", "400")
             .stdin(Stdio::null())
             .stderr(Stdio::inherit())
@@ -229,7 +230,7 @@ impl Cluster {
     pub fn kubectl_command(&self) -> Command {
         let mut command = Command::new(&self.kubectl);
         command.env("KUBECONFIG", &self.kubeconfig);
-        // It lives a tenth of a second, of which it would collect garbage for a quarter.
+        // Most live a tenth of a second, of which they would collect garbage for a quarter.
         command.envs([("GOGC", "off"), ("GOMEMLIMIT", "256MiB")]);
         command
     }

@@ -49,9 +49,10 @@ pub(super) fn install(engine: &mut Engine) -> Result<(), String> {
 
 /// Whether a text can be read as a number in bounded time.
 pub(super) fn is_modest(text: &str) -> bool {
-    let exponent = text.rsplit(['e', 'E']).next().filter(|rest| rest.len() < text.len()).unwrap_or_default();
+    // What follows any `e`: `1e999999999Ei` ends with the suffix of a unit.
+    let digits = |rest: &str| rest.bytes().filter(u8::is_ascii_digit).count();
     text.len() <= MAX_NUMBER_BYTES
-        && exponent.bytes().filter(u8::is_ascii_digit).count() <= MAX_EXPONENT_DIGITS
+        && text.split(['e', 'E']).skip(1).all(|exponent| digits(exponent) <= MAX_EXPONENT_DIGITS)
 }
 
 fn to_number(value: &Value) -> Result<Value, String> {

@@ -16,6 +16,8 @@ use std::cell::Cell;
 use regorus::unstable::{BUILTINS, Expr, Ref, Source, Span};
 use regorus::{Engine, Value};
 
+use super::patterns;
+
 /// Most bytes that the built-ins of one rule make over one object: several times the largest review (7 MiB)
 /// written out, and far below the memory of a webhook.
 pub(super) const MAX_MADE: u64 = 64 << 20;
@@ -37,6 +39,8 @@ const LOOKED_AT: u64 = 16;
 const COUNTED: u64 = 4;
 /// The same for a byte of what is looked up: it is compared with about twenty others.
 const SOUGHT: u64 = 2;
+/// Most parts of a path into a value; `MAX_DEPTH` of JSON is about as much.
+const MAX_PATH: usize = 128;
 /// Longest result of a multiplication, bits: the square of the largest number that may be written, and about
 /// a microsecond of work.
 const MAX_NUMBER_BITS: u64 = 8_192;
@@ -49,6 +53,7 @@ thread_local! {
 /// Starts an evaluation on this thread.
 pub(super) fn begin() {
     LEFT.set(Some(MAX_MADE));
+    patterns::begin();
 }
 
 /// Whether the evaluation on this thread reached the limit. Check this whatever the result: a function with
@@ -77,24 +82,28 @@ const CHARGED: &[(&str, u8, Charge)] = &[
     ("array.slice", 3, elements),
     ("array.reverse", 1, elements),
     ("sort", 1, weight_of_all),
-    ("union", 1, weight_of_all),
+    ("union", 1, collected),
     ("intersection", 1, weight_of_all),
     ("object.union", 2, weight_of_all),
-    ("object.union_n", 1, weight_of_all),
+    ("object.union_n", 1, collected),
     ("object.remove", 2, with_keys),
     ("object.filter", 2, with_keys),
     ("object.keys", 1, |given| keys(given.first())),
-    ("json.filter", 2, weight_of_all),
-    ("json.remove", 2, weight_of_all),
+    ("json.filter", 2, along_paths),
+    ("json.remove", 2, along_paths),
     ("json.marshal", 1, written),
     ("sprintf", 2, formatted),
     ("concat", 2, joined),
-    ("replace", 3, |given| replaced(given.first(), given.get(2))),
-    ("regex.replace", 3, |given| replaced(given.first(), given.get(2))),
+    ("replace", 3, |given| {
+        replaced(given.first(), given.get(2)).saturating_add(given.get(1).map_or(0, length))
+    }),
+    ("regex.replace", 3, |given| {
+        replaced(given.first(), given.get(2)).saturating_add(patterns::found(given.get(1), given.first()))
+    }),
     ("split", 2, pieces),
-    ("regex.split", 2, pieces),
-    ("regex.find_n", 3, pieces),
-    ("regex.find_all_string_submatch_n", 3, captured),
+    ("regex.split", 2, |given| pieces(given).saturating_add(found(given))),
+    ("regex.find_n", 3, |given| pieces(given).saturating_add(found(given))),
+    ("regex.find_all_string_submatch_n", 3, |given| captured(given).saturating_add(found(given))),
     ("indexof_n", 2, |given| pieces(given).saturating_add(sought_everywhere(given))),
     ("hex.encode", 1, written),
     ("hex.decode", 1, written),
@@ -117,27 +126,36 @@ const CHARGED: &[(&str, u8, Charge)] = &[
     ("format_int", 2, written),
     ("object.get", 3, |given| looked_up(given.get(1..2).unwrap_or_default())),
     ("count", 1, characters),
-    ("contains", 2, looked_through),
+    ("contains", 2, |given| looked_through(given).saturating_add(given.get(1).map_or(0, length) / COUNTED)),
     ("startswith", 2, shorter),
     ("endswith", 2, shorter),
     ("indexof", 2, sought_everywhere),
-    ("strings.count", 2, looked_through),
+    ("strings.count", 2, sought_everywhere),
     ("strings.any_prefix_match", 2, pairs),
     ("strings.any_suffix_match", 2, pairs),
     ("object.subset", 2, pairs),
     ("base64.is_valid", 1, looked_through),
     ("net.cidr_contains", 2, looked_through),
     ("net.cidr_is_valid", 1, looked_through),
-    ("semver.compare", 2, looked_through),
+    ("semver.compare", 2, weight_of_all),
     ("semver.is_valid", 1, looked_through),
+    ("abs", 1, looked_through),
+    ("ceil", 1, looked_through),
+    ("floor", 1, looked_through),
+    ("round", 1, looked_through),
+    ("bits.and", 2, looked_through),
+    ("bits.negate", 1, looked_through),
+    ("bits.or", 2, looked_through),
+    ("bits.rsh", 2, looked_through),
+    ("bits.xor", 2, looked_through),
     ("sum", 1, looked_through),
     ("min", 1, looked_through),
     ("max", 1, looked_through),
     ("product", 1, product),
-    ("glob.match", 3, weight_of_all),
-    ("regex.match", 2, weight_of_all),
-    ("regex.is_valid", 1, weight_of_all),
-    ("regex.template_match", 4, weight_of_all),
+    ("glob.match", 3, patterns::globbed),
+    ("regex.match", 2, |given| patterns::matched(given.first(), given.get(1))),
+    ("regex.is_valid", 1, |given| patterns::compiled(given.first())),
+    ("regex.template_match", 4, patterns::of_template),
 ];
 
 /// Registers the charging built-ins in place of regorus' own.
@@ -164,7 +182,7 @@ pub(super) fn install(engine: &mut Engine) -> Result<(), String> {
 }
 
 /// The number of elements of a list, set or object, or of bytes of a text.
-fn length(value: &Value) -> u64 {
+pub(super) fn length(value: &Value) -> u64 {
     let length = match value {
         Value::String(text) => text.len(),
         Value::Array(items) => items.len(),
@@ -211,6 +229,39 @@ fn characters(given: &[Value]) -> u64 {
 fn sought_everywhere(given: &[Value]) -> u64 {
     let [text, sought] = given else { return NODE };
     length(text).saturating_mul(1 + length(sought) / LOOKED_AT)
+}
+
+/// Sets or objects that are united one after the other: each union copies what the ones before came to.
+fn collected(given: &[Value]) -> u64 {
+    let Some(all) = given.first() else { return NODE };
+    weight(all).saturating_mul(1 + length(all) / LOOKED_AT)
+}
+
+/// A value with paths into it: each part of a path becomes an object within another, and an object of any depth
+/// takes as much stack when it is dropped. A part in braces would be read as JSON.
+fn along_paths(given: &[Value]) -> u64 {
+    let [all, paths] = given else { return NODE };
+    let is_modest = |path: &Value| match path {
+        Value::String(text) => !text.contains('{') && text.matches('/').count() < MAX_PATH,
+        Value::Array(parts) => parts.len() < MAX_PATH && parts.iter().all(is_modest_part),
+        _ => true,
+    };
+    let (count, are_modest) = match paths {
+        Value::Array(paths) => (paths.len(), paths.iter().all(is_modest)),
+        Value::Set(paths) => (paths.len(), paths.iter().all(is_modest)),
+        other => (1, is_modest(other)),
+    };
+    let made = (count as u64).saturating_mul(NODE);
+    if are_modest { weight(all).saturating_add(weight(paths)).saturating_add(made) } else { u64::MAX }
+}
+
+fn is_modest_part(part: &Value) -> bool {
+    !matches!(part, Value::String(text) if text.contains('{'))
+}
+
+/// All matches of a pattern in a text.
+fn found(given: &[Value]) -> u64 {
+    patterns::found(given.first(), given.get(1))
 }
 
 /// Each character of a text is looked for among all that are to go.
@@ -374,25 +425,10 @@ mod tests {
     use super::CHARGED;
 
     /// The built-ins that are not charged, with the reason.
-    const CHEAP: &[(&str, &[&str])] = &[
-        (
-            "they look at the kind of a value",
-            &[
-                "is_array",
-                "is_boolean",
-                "is_null",
-                "is_number",
-                "is_object",
-                "is_set",
-                "is_string",
-                "type_name",
-            ],
-        ),
-        (
-            "a number is short, and so is what one operation makes of it",
-            &["abs", "bits.and", "bits.negate", "bits.or", "bits.rsh", "bits.xor", "ceil", "floor", "round"],
-        ),
-    ];
+    const CHEAP: &[(&str, &[&str])] = &[(
+        "they look at the kind of a value",
+        &["is_array", "is_boolean", "is_null", "is_number", "is_object", "is_set", "is_string", "type_name"],
+    )];
 
     /// A new version of regorus, or another feature of it, may add built-ins.
     #[test]

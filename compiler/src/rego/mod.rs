@@ -22,6 +22,7 @@ mod guard;
 mod guarded;
 mod made;
 mod operators;
+mod patterns;
 mod reach;
 mod sites;
 mod stack;

@@ -24,10 +24,16 @@ impl Reader<'_> {
         ways
     }
 
-    /// Charges what is copied: otherwise a step of an expression with long ways takes a thousand times as long.
+    /// Charges what is copied or compared: otherwise a step of an expression with long ways or lists takes a
+    /// thousand times as long.
     fn charge(&self, wishes: usize) {
         let steps = u32::try_from(wishes / WISHES_A_STEP).unwrap_or(u32::MAX);
         self.left.set(self.left.get().saturating_sub(steps));
+    }
+
+    fn members(&self, place: &Place, values: &[Const], wanted: bool) -> Vec<Way> {
+        self.charge(values.len() * WISHES_A_STEP / 2);
+        member_of(place, values, wanted)
     }
 
     /// Both: every way of one with every way of the other.
@@ -38,7 +44,8 @@ impl Reader<'_> {
         if !long.is_empty() {
             self.cut.set(true);
         }
-        self.charge(short.iter().map(|(a, b)| a.len() + b.len()).sum());
+        let cost = |(a, b): &(&Way, &Way)| (a.len() + b.len()).max(a.len() * b.len() / WISHES_A_STEP);
+        self.charge(short.iter().map(cost).sum());
         self.capped(short.into_iter().flat_map(|(a, b)| together(a, b)).collect())
     }
 
@@ -86,7 +93,7 @@ impl Reader<'_> {
                 vec![vec![(place.member(field), if wanted { Want::Present } else { Want::Absent })]]
             }
             Expr::InConst(operand, values) => match self.place(operand, at) {
-                Some(place) => member_of(&place, values, wanted),
+                Some(place) => self.members(&place, values, wanted),
                 None => self.guess(expr, at),
             },
             Expr::Matches(operand, index) => match self.place(operand, at) {
@@ -142,7 +149,7 @@ impl Reader<'_> {
                 }
             }
             (Func::In, [one, of]) => match (self.place(one, at), self.constant(of, at)) {
-                (Some(place), Some(Const::List(values))) => member_of(&place, &values, wanted),
+                (Some(place), Some(Const::List(values))) => self.members(&place, &values, wanted),
                 _ => match (self.constant(one, at).as_ref().and_then(value), self.place(of, at)) {
                     (Some(value), Some(place)) if wanted => vec![vec![(place, Want::Holds(value))]],
                     (Some(value), Some(place)) => vec![vec![(place, Want::Lacks(value))]],

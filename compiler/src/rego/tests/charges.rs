@@ -182,3 +182,91 @@ fn what_is_compared_at_every_character_is_charged() {
         assert_eq!(gives_over(&text, &over(1_000, 100)), Ok(vec!["x".to_owned()]), "{condition}");
     }
 }
+
+/// What an object's own patterns, paths and lists could take minutes or all of the memory for, in one step or a few.
+#[test]
+fn what_an_object_may_make_of_patterns_paths_and_lists_is_charged() {
+    let list = |count: usize, one: &dyn Fn(usize) -> String| {
+        format!("[{}]", (0..count).map(one).collect::<Vec<_>>().join(","))
+    };
+    let names = |count| list(count, &|at| format!("\"n{at}\""));
+    let maps = |count| list(count, &|at| format!("{{\"n{at}\": 1}}"));
+    let text = |part: &str, times: usize| format!("\"{}\"", part.repeat(times));
+    let sought =
+        |times| format!("{{\"text\": {}, \"sought\": \"{}x\"}}", text("z", times), "z".repeat(times));
+    let over =
+        |pattern: String, searched: String| format!("{{\"pattern\": {pattern}, \"text\": {searched}}}");
+    let of = |name: &str, value: String| format!("{{\"{name}\": {value}, \"l\": [\"\"]}}");
+    let replaced = |times| {
+        format!("{{\"l\": {}, \"old\": {}}}", list(times, &|_| "\"\"".to_owned()), text("a", 100 * times))
+    };
+    let all = r##"regex.find_n(`@[a-z]+(?:\([^)]*\))?`, input.object.text, -1)"##;
+    for (condition, hostile, few) in [
+        ("strings.count(input.object.text, input.object.sought) == 0", sought(400_000), sought(10)),
+        (
+            "count([1 | some x in input.object.l; replace(x, input.object.old, \"\") == \"\"]) > 0",
+            replaced(2_000),
+            replaced(2),
+        ),
+        ("count(object.union_n(input.object.maps)) > 0", of("maps", maps(5_000)), of("maps", maps(5))),
+        (
+            "count(union({{x} | some x in input.object.names})) > 0",
+            of("names", names(5_000)),
+            of("names", names(5)),
+        ),
+        (
+            "regex.is_valid(input.object.pattern)",
+            of("pattern", text("a?", 50_000)),
+            of("pattern", text("a?", 5)),
+        ),
+        (
+            "not regex.match(input.object.pattern, input.object.text)",
+            over("\"1[01]{1000}[^01]\"".to_owned(), text("01", 200_000)),
+            over("\"1[01]{10}[^01]\"".to_owned(), text("01", 20)),
+        ),
+        (&format!("count({all}) > 0"), of("text", text("@a(", 50_000)), of("text", text("@a(", 50))),
+        (
+            "regex.template_match(input.object.pattern, input.object.text, \"{\", \"}\")",
+            over(text("{a}", 1_000), text("a", 1_000)),
+            over(text("{a}", 10), text("a", 10)),
+        ),
+        (
+            "not glob.match(input.object.pattern, [], input.object.text)",
+            over(format!("\"*b{}\"", "?".repeat(4_000)), text("a", 300_000)),
+            over("\"*b??\"".to_owned(), text("a", 30)),
+        ),
+        (
+            "glob.match(\"*\", input.object.delimiters, \"a\")",
+            of("delimiters", list(10, &|_| "\".\"".to_owned())),
+            of("delimiters", list(2, &|_| "\".\"".to_owned())),
+        ),
+        (
+            "count(json.remove(input.object, input.object.paths)) > 0",
+            of("paths", format!("[{}]", text("a/", 100_000))),
+            of("paths", format!("[{}]", text("a/", 10))),
+        ),
+        (
+            "count(json.filter(input.object, input.object.paths)) > 0",
+            of("paths", r#"["l/{}"]"#.to_owned()),
+            of("paths", r#"["l/0"]"#.to_owned()),
+        ),
+    ] {
+        let rule = module(&format!("deny contains \"x\" if {{ {condition} }}"));
+        match gives_over(&rule, &hostile) {
+            Err(RegoFailure::Limit(said)) => assert!(said.contains("64 MiB"), "{condition}: {said}"),
+            other => panic!("{condition}: {other:?}"),
+        }
+        assert_eq!(gives_over(&rule, &few), Ok(vec!["x".to_owned()]), "{condition}");
+    }
+}
+
+/// A pattern costs most when it is compiled, and that is done once.
+#[test]
+fn a_pattern_that_is_used_again_is_not_charged_for_its_compilation() {
+    let names: Vec<String> =
+        (0..2_000).map(|at| format!("\"registry.example.org/team/app-{at}@sha256\"")).collect();
+    let object = format!("{{\"l\": [{}]}}", names.join(","));
+    let condition = "every x in input.object.l { regex.match(`^registry[.]example[.]org/[a-z0-9-]{1,63}/[a-z0-9-]{1,128}@sha256$`, x) }";
+    let rule = module(&format!("deny contains \"x\" if {{ {condition} }}"));
+    assert_eq!(gives_over(&rule, &object), Ok(vec!["x".to_owned()]));
+}

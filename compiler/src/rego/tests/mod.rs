@@ -244,6 +244,8 @@ fn hostile_modules_end() {
     // Numbers that regorus would write out in full.
     for name in [
         r#""1e999999999""#,
+        r#""1e999999999E""#,
+        r#""1e999999999Ei""#,
         r#""{\"$serde_json::private::Number\":\"1e999999999\"}""#,
         &format!("\"{}\"", "9".repeat(200_000)),
     ] {
