@@ -102,7 +102,8 @@ fn denied_by(api: &Api, namespace: &str) -> Option<BTreeSet<usize>> {
     let said = answer["message"].as_str().unwrap_or_default();
     // While a pack changes its version, webhook and admission policies may name a pod's cell differently for a
     // moment; then nobody gets in.
-    if said.contains("is not the pod's own") {
+    // So it is while the webhook has not heard of a new namespace.
+    if said.contains("is not the pod's own") || said.contains("is not known, so nobody can say") {
         return Some(BTreeSet::new());
     }
     assert!(said.contains("a pod says no"), "{namespace}: {status} {answer}");

@@ -183,9 +183,9 @@ fn what_is_compared_at_every_character_is_charged() {
     }
 }
 
-/// What an object's own patterns, paths and lists could take minutes or all of the memory for, in one step or a few.
-#[test]
-fn what_an_object_may_make_of_patterns_paths_and_lists_is_charged() {
+/// Conditions, each with an object for which one step or a few could take minutes or all of the memory, and one
+/// for which it holds.
+fn over_what_objects_make() -> [(String, String, String); 12] {
     let list = |count: usize, one: &dyn Fn(usize) -> String| {
         format!("[{}]", (0..count).map(one).collect::<Vec<_>>().join(","))
     };
@@ -201,7 +201,7 @@ fn what_an_object_may_make_of_patterns_paths_and_lists_is_charged() {
         format!("{{\"l\": {}, \"old\": {}}}", list(times, &|_| "\"\"".to_owned()), text("a", 100 * times))
     };
     let all = r##"regex.find_n(`@[a-z]+(?:\([^)]*\))?`, input.object.text, -1)"##;
-    for (condition, hostile, few) in [
+    [
         ("strings.count(input.object.text, input.object.sought) == 0", sought(400_000), sought(10)),
         (
             "count([1 | some x in input.object.l; replace(x, input.object.old, \"\") == \"\"]) > 0",
@@ -250,7 +250,13 @@ fn what_an_object_may_make_of_patterns_paths_and_lists_is_charged() {
             of("paths", r#"["l/{}"]"#.to_owned()),
             of("paths", r#"["l/0"]"#.to_owned()),
         ),
-    ] {
+    ]
+    .map(|(condition, hostile, few)| (condition.to_owned(), hostile, few))
+}
+
+#[test]
+fn what_an_object_may_make_of_patterns_paths_and_lists_is_charged() {
+    for (condition, hostile, few) in over_what_objects_make() {
         let rule = module(&format!("deny contains \"x\" if {{ {condition} }}"));
         match gives_over(&rule, &hostile) {
             Err(RegoFailure::Limit(said)) => assert!(said.contains("64 MiB"), "{condition}: {said}"),
