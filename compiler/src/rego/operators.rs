@@ -1,8 +1,9 @@
 //! Work of any size in one step is written as calls, which are charged: `a | b`, `a & b`, `a - b` and `a * b`
-//! become `__union(a, b)` and so on, comparisons `__equal(a, b)`, and a value that is looked up or matched
+//! become `__union(a, b)` and so on, as do `+`, `/` and `%`, comparisons `__equal(a, b)`, and a value that is looked up or matched
 //! `__key(a)`, `__same(a)` or `__among(a)`, before the interpreter sees them ([`super::sites`] says where). The size of a
 //! set may come from an object, and a loop that removes one element each time would copy it as often; each
-//! `*` can double the length of a number; and two lists of a million elements may differ in the last one.
+//! `*` can double the length of a number; two lists of a million elements may differ in the last one; and what is
+//! no number would be written out in the error of a sum.
 //!
 //! The calls are written into the text, at the positions that the parser reported, because regorus accepts no
 //! tree but its own parser's. If any site is left after parsing that text, the module is rejected. Line
@@ -28,8 +29,11 @@ pub(super) enum Operator {
     Among,
     Union,
     Intersection,
+    Plus,
     Minus,
     Times,
+    Over,
+    Rest,
     Equal,
     NotEqual,
     Less,
@@ -39,11 +43,28 @@ pub(super) enum Operator {
 }
 
 use Operator::{
-    Among, AtLeast, AtMost, Equal, Greater, Intersection, Key, Less, Minus, NotEqual, Same, Times, Union,
+    Among, AtLeast, AtMost, Equal, Greater, Intersection, Key, Less, Minus, NotEqual, Over, Plus, Rest, Same,
+    Times, Union,
 };
 
-const ALL: [Operator; 13] =
-    [Same, Key, Among, Union, Intersection, Minus, Times, Equal, NotEqual, Less, AtMost, Greater, AtLeast];
+const ALL: [Operator; 16] = [
+    Same,
+    Key,
+    Among,
+    Union,
+    Intersection,
+    Plus,
+    Minus,
+    Times,
+    Over,
+    Rest,
+    Equal,
+    NotEqual,
+    Less,
+    AtMost,
+    Greater,
+    AtLeast,
+];
 
 impl Operator {
     const fn name(self) -> &'static str {
@@ -53,8 +74,11 @@ impl Operator {
             Among => "__among",
             Union => "__union",
             Intersection => "__intersection",
+            Plus => "__plus",
             Minus => "__minus",
             Times => "__times",
+            Over => "__over",
+            Rest => "__rest",
             Equal => "__equal",
             NotEqual => "__not_equal",
             Less => "__less",
@@ -70,8 +94,11 @@ impl Operator {
             Same | Key | Among => "",
             Union => "|",
             Intersection => "&",
+            Plus => "+",
             Minus => "-",
             Times => "*",
+            Over => "/",
+            Rest => "%",
             Equal => "==",
             NotEqual => "!=",
             Less => "<",
@@ -90,7 +117,7 @@ impl Operator {
 
     fn charge(self) -> Charge {
         match self {
-            Same => made::looked_through,
+            Same | Plus | Over | Rest => made::looked_through,
             Key => made::looked_up,
             Among => made::gone_through,
             Union | Intersection | Minus => made::weight_of_all,
@@ -119,6 +146,24 @@ impl Operator {
             (Times, [Value::Number(left), Value::Number(right)]) => {
                 left.mul(right).map(Value::from).map_err(|error| error.to_string())
             }
+            (Plus, [Value::Number(left), Value::Number(right)]) => {
+                left.add(right).map(Value::from).map_err(|error| error.to_string())
+            }
+            (Over, [Value::Number(_), zero]) if *zero == Value::from(0_u64) => {
+                Err("divide by zero".to_owned())
+            }
+            (Over, [Value::Number(left), Value::Number(right)]) => {
+                left.clone().divide(right).map(Value::from).map_err(|error| error.to_string())
+            }
+            (Rest, [Value::Number(_), zero]) if *zero == Value::from(0_u64) => {
+                Err("modulo by zero".to_owned())
+            }
+            (Rest, [Value::Number(left), Value::Number(right)])
+                if left.is_integer() && right.is_integer() =>
+            {
+                left.clone().modulo(right).map(Value::from).map_err(|error| error.to_string())
+            }
+            (Rest, [Value::Number(_), Value::Number(_)]) => Err("modulo on floating-point number".to_owned()),
             (Equal, [left, right]) => Ok(Value::from(left == right)),
             (NotEqual, [left, right]) => Ok(Value::from(left != right)),
             (Less, [left, right]) => Ok(Value::from(left < right)),
@@ -127,7 +172,7 @@ impl Operator {
             (AtLeast, [left, right]) => Ok(Value::from(left >= right)),
             (Union | Intersection, _) => Err(format!("`{}` expects two sets", self.sign())),
             (Minus, _) => Err("`-` expects two numbers or two sets".to_owned()),
-            (Times, _) => Err("`*` expects two numbers".to_owned()),
+            (Plus | Times | Over | Rest, _) => Err(format!("`{}` expects two numbers", self.sign())),
             (_, _) => Err(format!("`{}` has {} operands", self.name(), self.arity())),
         }
     }

@@ -36,8 +36,16 @@ pub(super) fn operation(expr: &Expr) -> Option<Site> {
     let (operator, span, left) = match expr {
         Expr::BinExpr { op: BinOp::Union, span, lhs, .. } => (Operator::Union, span, lhs),
         Expr::BinExpr { op: BinOp::Intersection, span, lhs, .. } => (Operator::Intersection, span, lhs),
-        Expr::ArithExpr { op: ArithOp::Sub, span, lhs, .. } => (Operator::Minus, span, lhs),
-        Expr::ArithExpr { op: ArithOp::Mul, span, lhs, .. } => (Operator::Times, span, lhs),
+        Expr::ArithExpr { op, span, lhs, .. } => {
+            let operator = match op {
+                ArithOp::Add => Operator::Plus,
+                ArithOp::Sub => Operator::Minus,
+                ArithOp::Mul => Operator::Times,
+                ArithOp::Div => Operator::Over,
+                ArithOp::Mod => Operator::Rest,
+            };
+            (operator, span, lhs)
+        }
         Expr::BoolExpr { op, span, lhs, rhs, .. } if !is_small(lhs) && !is_small(rhs) => {
             let operator = match op {
                 BoolOp::Eq => Operator::Equal,

@@ -266,6 +266,28 @@ fn what_an_object_may_make_of_patterns_paths_and_lists_is_charged() {
     }
 }
 
+/// The error of an operation on what is no number would have all of it as text: here two to the power of forty
+/// elements.
+#[test]
+fn what_is_no_number_is_not_written_into_an_error() {
+    let doubled: String = (1..=40).map(|at| format!("x{at} := [x{}, x{}]\n", at - 1, at - 1)).collect();
+    for operation in ["x40 + 1", "1 / x40", "x40 % 2", "abs(x40)", "bits.or(1, x40)"] {
+        let text = module(&format!("x0 := [1]\n{doubled}deny contains \"x\" if {operation} == 1"));
+        assert!(matches!(gives_over(&text, "{}"), Err(RegoFailure::Limit(_))), "{operation}");
+    }
+    let text =
+        module("deny contains \"x\" if 7 % 4 + 9 / 2 - 1 == 6.5\ndeny contains \"y\" if (1 + 2) * 3 == 9");
+    assert_eq!(gives_over(&text, "{}"), Ok(vec!["x".to_owned(), "y".to_owned()]));
+    for (operation, why) in
+        [("1 / 0", "divide by zero"), ("1 % 0", "modulo by zero"), ("1.5 % 2", "modulo on floating")]
+    {
+        match gives_over(&module(&format!("deny contains \"x\" if {operation} == 1")), "{}") {
+            Err(RegoFailure::Evaluation(said)) => assert!(said.contains(why), "{said}"),
+            other => panic!("{operation}: {other:?}"),
+        }
+    }
+}
+
 /// A pattern costs most when it is compiled, and that is done once.
 #[test]
 fn a_pattern_that_is_used_again_is_not_charged_for_its_compilation() {
