@@ -86,10 +86,11 @@ fn is_json(value: &Value) -> Result<Value, String> {
 }
 
 fn units(name: &str, value: &Value) -> Result<Value, String> {
-    if let Value::String(text) = value
-        && !is_modest(text)
-    {
-        return Err(NOT_A_NUMBER.to_owned());
+    match value {
+        Value::String(text) if is_modest(text) => {}
+        Value::String(_) => return Err(NOT_A_NUMBER.to_owned()),
+        // Its own error would have all of the value as text.
+        _ => return Err(format!("`{name}` expects a string")),
     }
     let (function, _) = BUILTINS.get(name).ok_or_else(|| format!("there is no function `{name}`"))?;
     let source =

@@ -158,6 +158,41 @@ const CHARGED: &[(&str, u8, Charge)] = &[
     ("regex.template_match", 4, patterns::of_template),
 ];
 
+/// Built-ins of texts that are charged by their lengths.
+const OF_TEXTS: &[&str] = &[
+    "startswith",
+    "endswith",
+    "split",
+    "indexof",
+    "indexof_n",
+    "strings.count",
+    "replace",
+    "regex.replace",
+    "regex.split",
+    "regex.find_n",
+    "regex.find_all_string_submatch_n",
+    "regex.match",
+    "regex.is_valid",
+    "regex.template_match",
+];
+
+/// Arguments that are no text, list or object where one is expected: the error has all of them as text.
+fn unexpected(name: &str, given: &[Value]) -> u64 {
+    let is_unexpected = |(at, value): &(usize, &Value)| match value {
+        Value::Array(_) if name.starts_with("object.") => *at == 0,
+        Value::Set(_) if name.starts_with("object.") => *at == 0,
+        Value::Set(_) | Value::Object(_) if name.starts_with("array.") => true,
+        Value::Array(_) | Value::Set(_) | Value::Object(_) => OF_TEXTS.contains(&name),
+        _ => false,
+    };
+    given
+        .iter()
+        .enumerate()
+        .filter(is_unexpected)
+        .map(|(_, value)| weight(value))
+        .fold(0, u64::saturating_add)
+}
+
 /// Registers the charging built-ins in place of regorus' own.
 pub(super) fn install(engine: &mut Engine) -> Result<(), String> {
     let source =
@@ -171,7 +206,9 @@ pub(super) fn install(engine: &mut Engine) -> Result<(), String> {
             .collect();
         let (source, span) = (source.clone(), span.clone());
         let counted = move |arguments: Vec<Value>| {
-            spend(charge(&arguments)).map_err(|message| source.error(1, 1, &message))?;
+            let unexpected = unexpected(name, &arguments);
+            spend(charge(&arguments).saturating_add(unexpected))
+                .map_err(|message| source.error(1, 1, &message))?;
             function(&span, &written, &arguments, true)
         };
         engine

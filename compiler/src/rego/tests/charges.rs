@@ -271,10 +271,25 @@ fn what_an_object_may_make_of_patterns_paths_and_lists_is_charged() {
 #[test]
 fn what_is_no_number_is_not_written_into_an_error() {
     let doubled: String = (1..=40).map(|at| format!("x{at} := [x{}, x{}]\n", at - 1, at - 1)).collect();
-    for operation in ["x40 + 1", "1 / x40", "x40 % 2", "abs(x40)", "bits.or(1, x40)"] {
-        let text = module(&format!("x0 := [1]\n{doubled}deny contains \"x\" if {operation} == 1"));
+    let over = |last: &str| module(&format!("deny contains \"x\" if {{\nx0 := [1]\n{doubled}{last}\n}}"));
+    for operation in [
+        "x40 + 1",
+        "1 / x40",
+        "x40 % 2",
+        "abs(x40)",
+        "bits.or(1, x40)",
+        "startswith(x40, \"a\")",
+        "split(\"a\", x40)",
+        "regex.match(x40, \"a\")",
+        "regex.find_n(\"a\", x40, 1)",
+        "object.get(x40, \"a\", 1)",
+        "array.slice({1: x40}, 0, 1)",
+    ] {
+        let text = over(&format!("{operation} == 1"));
         assert!(matches!(gives_over(&text, "{}"), Err(RegoFailure::Limit(_))), "{operation}");
     }
+    assert_eq!(gives_over(&over("is_array(x40)"), "{}"), Ok(vec!["x".to_owned()]), "it is no attack");
+    assert!(matches!(gives_over(&over("units.parse(x40) == 1"), "{}"), Err(RegoFailure::Evaluation(_))));
     let text =
         module("deny contains \"x\" if 7 % 4 + 9 / 2 - 1 == 6.5\ndeny contains \"y\" if (1 + 2) * 3 == 9");
     assert_eq!(gives_over(&text, "{}"), Ok(vec!["x".to_owned(), "y".to_owned()]));
