@@ -234,9 +234,10 @@ fn watched(pack: &str) {
     let first = wait_for("1 passed, 0 failed");
     // Time for a second run, which must not happen.
     std::thread::sleep(Duration::from_secs(1));
+    runs.set(runs.get() + lines.try_iter().filter(|line| line.ends_with(" failed")).count());
+    assert_eq!(runs.get(), 1, "it runs again for its own report");
     small(&stage, &[call("other", "ls", "{effect: Deny}")]);
     let second = wait_for("0 passed, 1 failed");
-    assert_eq!(runs.get(), 2, "it runs again for its own report");
     // A half-written file ends nothing.
     stage.write("packs/small/tests/t.yaml", "spec: [\n");
     small(&stage, &[call("other", "ls", "{effect: Allow}"), call("more", "ls", "{effect: Allow}")]);
