@@ -35,11 +35,11 @@ const JSON_CHARACTER: u64 = NODE / 2;
 /// The inverse of the charge for a byte that is read: reading sixteen bytes takes about as long as making
 /// one.
 const LOOKED_AT: u64 = 16;
-/// The same for a character that is decoded.
+/// The same for a character that is decoded, or of a text that is prepared to be sought.
 const COUNTED: u64 = 4;
 /// The same for a byte of what is looked up: it is compared with about twenty others.
 const SOUGHT: u64 = 2;
-/// Most parts of a path into a value; `MAX_DEPTH` of JSON is about as much.
+/// Most parts of a path into a value: far more than a manifest is deep, and no stack ends by it.
 const MAX_PATH: usize = 128;
 /// Longest result of a multiplication, bits: the square of the largest number that may be written, and about
 /// a microsecond of work.
@@ -126,7 +126,7 @@ const CHARGED: &[(&str, u8, Charge)] = &[
     ("format_int", 2, written),
     ("object.get", 3, |given| looked_up(given.get(1..2).unwrap_or_default())),
     ("count", 1, characters),
-    ("contains", 2, |given| looked_through(given).saturating_add(given.get(1).map_or(0, length) / COUNTED)),
+    ("contains", 2, searched),
     ("startswith", 2, shorter),
     ("endswith", 2, shorter),
     ("indexof", 2, sought_everywhere),
@@ -259,6 +259,11 @@ pub(super) fn looked_through(given: &[Value]) -> u64 {
 /// The characters of a text are counted one by one; the elements of anything else are not.
 fn characters(given: &[Value]) -> u64 {
     given.iter().filter(|one| matches!(one, Value::String(_))).map(length).sum::<u64>() / COUNTED
+}
+
+/// A text that is gone through once for another one, whose periods are found before.
+fn searched(given: &[Value]) -> u64 {
+    looked_through(given).saturating_add(given.get(1).map_or(0, length) / COUNTED)
 }
 
 /// A text that is compared with another one at each of its characters, to the other's end: all may be alike

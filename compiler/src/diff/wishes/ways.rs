@@ -31,6 +31,7 @@ impl Reader<'_> {
         self.left.set(self.left.get().saturating_sub(steps));
     }
 
+    /// A way for each value, at half a step.
     fn members(&self, place: &Place, values: &[Const], wanted: bool) -> Vec<Way> {
         self.charge(values.len() * WISHES_A_STEP / 2);
         member_of(place, values, wanted)
