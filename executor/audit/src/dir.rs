@@ -88,8 +88,8 @@ impl Dir {
         Ok(numbers)
     }
 
-    /// Takes the lock; `None` if another process holds it. The lock is released with the file's descriptor.
-    pub(crate) fn lock(&self) -> io::Result<Option<File>> {
+    /// Takes the lock; `None` if another process holds it.
+    pub(crate) fn lock(&self) -> io::Result<Option<Lock>> {
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -97,7 +97,7 @@ impl Dir {
             .mode(0o600)
             .open(self.root.join("lock"))?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(file)),
+            Ok(()) => Ok(Some(Lock(file))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
@@ -112,6 +112,18 @@ impl Dir {
     /// Whether the writer with this token is in charge.
     pub(crate) fn is_in_charge(&self, token: &str) -> io::Result<bool> {
         Ok(read_small(&self.token())? == token.as_bytes())
+    }
+}
+
+/// The lock on a log, released when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Lock(File);
+
+impl Drop for Lock {
+    /// Closing the file would not be enough: a child that another thread has begun holds a copy of every
+    /// descriptor until it executes its program, and flock(2) keeps a lock until the last copy is closed.
+    fn drop(&mut self) {
+        drop(self.0.unlock());
     }
 }
 
@@ -152,4 +164,21 @@ pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
 /// Makes the names in a folder durable.
 pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_does_not_outlive_its_writer_in_a_child_that_has_not_executed_its_program() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = Dir::new(root.path());
+        let lock = dir.lock().unwrap().expect("nobody holds it");
+        assert!(dir.lock().unwrap().is_none(), "it is held");
+        let inherited = lock.0.try_clone().unwrap();
+        drop(lock);
+        assert!(dir.lock().unwrap().is_some(), "it was given back");
+        drop(inherited);
+    }
 }

@@ -18,7 +18,7 @@ use std::time::Instant;
 use crate::commit::{Active, CommitError, Demand, Log, Numbers};
 use crate::course::{Course, ReadError};
 use crate::damage::{Damage, DamageKind, Position};
-use crate::dir::{self, Dir, open_regular};
+use crate::dir::{self, Dir, Lock, open_regular};
 use crate::disclosures::Disclosures;
 use crate::draft::Draft;
 use crate::field::random;
@@ -79,8 +79,8 @@ struct Found {
     finish: Finish,
 }
 
-/// Opens the log in this folder, or begins one. The file returned holds the lock.
-pub(crate) fn open(root: &Path, options: &Options) -> Result<(Log, File, Recovered), OpenError> {
+/// Opens the log in this folder, or begins one. The lock returned is held as long as it lives.
+pub(crate) fn open(root: &Path, options: &Options) -> Result<(Log, Lock, Recovered), OpenError> {
     if let Some(origin) = options.origin.as_ref().filter(|origin| !is_origin(origin)) {
         return Err(OpenError::Origin(origin.clone()));
     }

@@ -1,6 +1,5 @@
 //! The writer: the only way to add anything to a log.
 
-use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use crate::backlog::Failures;
 use crate::blobs;
 use crate::commit::Demand;
 use crate::damage::Position;
-use crate::dir::Dir;
+use crate::dir::{Dir, Lock};
 use crate::draft::{Appended, Draft};
 use crate::entry::{Entry, Event, Intent};
 use crate::field::Aside;
@@ -88,7 +87,7 @@ pub struct Writer {
     queue: Arc<Queue>,
     attendant: Option<JoinHandle<()>>,
     dir: Dir,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Writer {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::*;
 use crate::attendant::Attendant;
-use crate::dir::Dir;
+use crate::dir::{Dir, Lock};
 use crate::entry::Entry;
 use crate::health::Health;
 use crate::open::open;
@@ -21,7 +21,7 @@ struct Stage {
     folder: tempfile::TempDir,
     dir: Dir,
     queue: Queue,
-    _lock: std::fs::File,
+    _lock: Lock,
 }
 
 fn options() -> Options {
