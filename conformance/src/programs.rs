@@ -24,6 +24,28 @@ pub fn find(name: &str) -> Result<PathBuf> {
     )
 }
 
+/// Copies a program, by another process. One that this process writes by itself is "busy" (ETXTBSY, execve(2)) as
+/// long as a child that another thread has begun holds the descriptor, which it does until it executes its program.
+///
+/// # Errors
+/// The program cannot be read, or its place not be written.
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
+    let status = Command::new("install").args(["-m", "755"]).args([from, to]).status()?;
+    ensure!(status.success(), "install {} {}: {status}", from.display(), to.display());
+    Ok(())
+}
+
+/// Makes a script executable at this place, as [`copy`] does.
+///
+/// # Errors
+/// Its place cannot be written.
+pub fn script(text: &str, to: &Path) -> Result<()> {
+    let written = to.with_added_extension("written");
+    std::fs::write(&written, text)?;
+    copy(&written, to)?;
+    Ok(std::fs::remove_file(written)?)
+}
+
 /// A program that this one started. It ends when the value is dropped, whatever happened to the test.
 #[derive(Debug)]
 pub struct Running {

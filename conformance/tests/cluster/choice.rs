@@ -4,10 +4,10 @@
 //! all of them is tested by `a_cluster_that_is_named_is_borrowed_and_none_is_started`, next to the code that
 //! reads it.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use bailiwick_conformance::programs;
 use tempfile::TempDir;
 
 /// Records its start and stays, as a server does; `stop.sh` ends it.
@@ -54,8 +54,7 @@ impl Checkout {
     fn write(&self, name: &str, text: &str) {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-        std::fs::write(&path, text).expect("a file");
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("it may run");
+        programs::script(text, &path).expect("a file");
     }
 
     fn with_prebuilt(self) -> Self {

@@ -2,7 +2,7 @@
 //! makes it fail, which leaves nothing behind either.
 
 use std::io::{BufRead as _, BufReader};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -121,9 +121,8 @@ fn a_deviation_ends_the_demo_badly() {
     let real = programs::find("bailiwick").expect("built");
     let real = real.display();
     let program = |name: &str, does: &str| {
-        let program = folder.path().join(name);
-        std::fs::write(&program, format!("#!/bin/sh\n{does}\n")).expect("a program");
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("executable");
+        let text = format!("#!/bin/sh\n{does}\n");
+        programs::script(&text, &folder.path().join(name)).expect("a program");
     };
     // A machine that cannot hold the pack's sandboxes.
     program("bailiwick-executor", "echo 'cgroup: none'; echo '  remedy: run it as root'; exit 4");

@@ -123,7 +123,8 @@ fn an_ordinary_user_has_calls_confined_by_what_he_has_and_refused_where_that_is_
     // Copied, because an ordinary user may not be able to reach the build folder.
     let (open_to_all, his) = (std::fs::Permissions::from_mode(0o755), stage.path().join("his"));
     for name in ["bailiwick-executor", "bailiwick-launcher"] {
-        std::fs::copy(programs::find(name).expect("it is built"), stage.path().join(name)).expect("a copy");
+        programs::copy(&programs::find(name).expect("it is built"), &stage.path().join(name))
+            .expect("a copy");
     }
     std::fs::create_dir(&his).expect("a folder");
     std::os::unix::fs::chown(&his, Some(NOBODY), Some(NOBODY)).expect("his");

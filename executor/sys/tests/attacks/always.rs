@@ -9,7 +9,7 @@ use bailiwick_sys::profile::Layer;
 use bailiwick_sys::step::Step;
 use bailiwick_sys::{Host, Ids, Launcher, SandboxError};
 
-use crate::ground::{launcher_program, ordinary, profile, root_or_skipped};
+use crate::ground::{copy_program, launcher_program, ordinary, profile, root_or_skipped};
 use crate::{Arena, Bare, Out, alone, payload, run_bare};
 
 /// Number, name, body, where it runs bare, and the answers that may stop it.
@@ -108,8 +108,7 @@ fn a_set_user_id_program_gains_nothing() {
     }
     let mut arena = Arena::new();
     let program = arena.directory.path().join("id");
-    std::fs::copy("/usr/bin/id", &program).unwrap();
-    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o4755)).unwrap();
+    copy_program(Path::new("/usr/bin/id"), &program, "4755");
     std::fs::set_permissions(arena.directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .unwrap();
     let bare = Command::new("setpriv")

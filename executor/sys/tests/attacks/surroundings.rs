@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::ground::is_root;
+use crate::ground::{copy_program, is_root};
 
 /// The id outside of a holder's root: see `bailiwick_sys::DEFAULT_ID_BASE` and the launcher's `HOLDER_ID`.
 const HOLDER_OUTSIDE: u32 = bailiwick_sys::DEFAULT_ID_BASE + 1;
@@ -77,8 +77,7 @@ impl Surroundings {
         // SAFETY: sets a flag of a descriptor that is open; no memory is touched.
         assert_eq!(unsafe { libc::fcntl(leaked.as_raw_fd(), libc::F_SETFD, 0) }, 0);
         let shell = open.join("shell");
-        fs::copy("/bin/sh", &shell).unwrap();
-        anybody(&shell, 0o777);
+        copy_program(Path::new("/bin/sh"), &shell, "777");
         if is_root() {
             set_user_id_program(open);
         }
@@ -98,7 +97,7 @@ impl Surroundings {
 /// `id` as a set-user-id program of the user that is root inside.
 fn set_user_id_program(open: &Path) {
     let program = open.join("id");
-    fs::copy("/usr/bin/id", &program).unwrap();
+    copy_program(Path::new("/usr/bin/id"), &program, "755");
     std::os::unix::fs::chown(&program, Some(HOLDER_OUTSIDE), Some(HOLDER_OUTSIDE)).unwrap();
     fs::set_permissions(&program, Permissions::from_mode(0o4755)).unwrap();
 }

@@ -6,7 +6,8 @@
 pub(crate) mod ordinary;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,14 @@ pub(crate) fn launcher_program() -> PathBuf {
 
 /// Variable that names another launcher program, for a test that starts itself again as another user.
 pub(crate) const LAUNCHER: &str = "BAILIWICK_TEST_LAUNCHER";
+
+/// Copies a program with this mode, by another process. One that this process writes by itself is "busy" (ETXTBSY,
+/// execve(2)) as long as a child that another thread has begun holds the descriptor, which it does until it executes
+/// its program.
+pub(crate) fn copy_program(from: &Path, to: &Path, mode: &str) {
+    let status = Command::new("install").args(["-m", mode]).args([from, to]).status().unwrap();
+    assert!(status.success(), "install {} {}: {status}", from.display(), to.display());
+}
 
 pub(crate) fn is_root() -> bool {
     std::fs::read_to_string("/proc/self/status")

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
 
-use super::{LAUNCHER, launcher_program};
+use super::{LAUNCHER, copy_program, launcher_program};
 
 /// `nobody`, on every Linux.
 const NOBODY: u32 = 65_534;
@@ -15,8 +15,8 @@ pub(crate) fn run(names: &[&str]) -> Output {
     let place = tempfile::tempdir_in("/tmp").unwrap();
     std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let (tests, launcher) = (place.path().join("tests"), place.path().join("bailiwick-launcher"));
-    std::fs::copy(std::env::current_exe().unwrap(), &tests).unwrap();
-    std::fs::copy(launcher_program(), &launcher).unwrap();
+    copy_program(&std::env::current_exe().unwrap(), &tests, "755");
+    copy_program(&launcher_program(), &launcher, "755");
     Command::new(&tests)
         .args(names)
         .env_clear()
