@@ -183,6 +183,31 @@ fn what_is_compared_at_every_character_is_charged() {
     }
 }
 
+/// A text that is decoded, prepared to be sought, or written out is charged more than one that is only read: as one
+/// that is only read, each of these would stay at about half of the limit.
+#[test]
+fn texts_that_are_more_than_read_are_charged_more() {
+    let over = |times: usize| {
+        let [text, sought, version] =
+            [("z", 400_000), ("y", 300_000), ("a", 200_000)].map(|(one, length)| one.repeat(length));
+        let l = vec!["0"; times].join(",");
+        format!(r#"{{"l": [{l}], "long": "{text}", "sought": "{sought}", "version": "1.0.0-{version}"}}"#)
+    };
+    for condition in [
+        "not contains(input.object.long, input.object.sought)",
+        "count(input.object.long) > 0",
+        "semver.compare(input.object.version, input.object.version) == 0",
+    ] {
+        let text =
+            module(&format!("deny contains \"x\" if count([1 | some _ in input.object.l; {condition}]) > 0"));
+        match gives_over(&text, &over(800)) {
+            Err(RegoFailure::Limit(said)) => assert!(said.contains("64 MiB"), "{condition}: {said}"),
+            other => panic!("{condition}: {other:?}"),
+        }
+        assert_eq!(gives_over(&text, &over(2)), Ok(vec!["x".to_owned()]), "{condition}");
+    }
+}
+
 /// Conditions, each with an object for which one step or a few could take minutes or all of the memory, and one
 /// for which it holds.
 fn over_what_objects_make() -> [(String, String, String); 12] {
