@@ -6,44 +6,24 @@
 //! A built-in that copies or writes is charged for the most that it can make of its arguments; one that only
 //! reads is charged a fraction of what it reads. One evaluation may make [`MAX_MADE`] in all, whether or not
 //! it keeps it. Operators, comparisons and what is looked up are charged in the same way
-//! ([`super::operators`]). Not charged: statements and comprehensions, which take a step for each element.
-//!
-//! Terms. *Weight*: bytes of a value with everything in it, counted as often as it occurs: a list that
-//! contains one list twice weighs twice as much, as it would when written out.
+//! ([`super::operators`]); [`super::charges`] has what each costs. Not charged: statements and comprehensions, which take a step for each element.
 
 use std::cell::Cell;
 
 use regorus::unstable::{BUILTINS, Expr, Ref, Source, Span};
 use regorus::{Engine, Value};
 
+use super::charges::{
+    Charge, JSON_CHARACTER, along_paths, captured, characters, collected, elements, formatted, found, joined,
+    keys, looked_through, looked_up, pairs, pieces, product, replaced, searched, shorter, sought_everywhere,
+    trimmed, with_keys, written,
+};
 use super::patterns;
+use super::weight::{length, weight, weight_of_all};
 
 /// Most bytes that the built-ins of one rule make over one object: several times the largest review (7 MiB)
 /// written out, and far below the memory of a webhook.
 pub(super) const MAX_MADE: u64 = 64 << 20;
-/// The heaviest value that is weighed: a little more than the largest review weighs if it is a list of ones.
-const MAX_WEIGHT: u64 = 4 * MAX_MADE;
-/// What a value takes besides its text: a node of a list, a set or an object, and the cost of an allocation.
-const NODE: u64 = 64;
-/// A character written as `\u0000`.
-const ESCAPED: u64 = 6;
-/// A number in a format: the widest that is allowed, and as many digits as a double has.
-const FORMATTED: u64 = 1_200;
-
-/// A character of JSON as a value: `[1,1,1]` has an element for every two characters.
-const JSON_CHARACTER: u64 = NODE / 2;
-/// The inverse of the charge for a byte that is read: reading sixteen bytes takes about as long as making
-/// one.
-const LOOKED_AT: u64 = 16;
-/// The same for a character that is decoded, or of a text that is prepared to be sought.
-const COUNTED: u64 = 4;
-/// The same for a byte of what is looked up: it is compared with about twenty others.
-const SOUGHT: u64 = 2;
-/// Most parts of a path into a value: far more than a manifest is deep, and no stack ends by it.
-const MAX_PATH: usize = 128;
-/// Longest result of a multiplication, bits: the square of the largest number that may be written, and about
-/// a microsecond of work.
-const MAX_NUMBER_BITS: u64 = 8_192;
 
 thread_local! {
     /// Bytes that the evaluation on this thread may still make; `None`: it exceeded them.
@@ -72,9 +52,6 @@ pub(super) fn spend(bytes: u64) -> Result<(), String> {
     LEFT.set(LEFT.get().and_then(|left| left.checked_sub(bytes)));
     if is_exhausted() { Err("the rule makes too much".to_owned()) } else { Ok(()) }
 }
-
-/// The most bytes that a built-in makes of its arguments.
-pub(super) type Charge = fn(&[Value]) -> u64;
 
 /// The built-ins that copy, write or traverse data of any length, with the number of their arguments.
 const CHARGED: &[(&str, u8, Charge)] = &[
@@ -216,249 +193,6 @@ pub(super) fn install(engine: &mut Engine) -> Result<(), String> {
             .map_err(|error| error.to_string())?;
     }
     Ok(())
-}
-
-/// The number of elements of a list, set or object, or of bytes of a text.
-pub(super) fn length(value: &Value) -> u64 {
-    let length = match value {
-        Value::String(text) => text.len(),
-        Value::Array(items) => items.len(),
-        Value::Set(items) => items.len(),
-        Value::Object(members) => members.len(),
-        _ => 1,
-    };
-    length as u64
-}
-
-/// A copy of the arguments' contents, one level deep.
-fn elements(given: &[Value]) -> u64 {
-    given.iter().fold(NODE, |sum, one| sum.saturating_add(length(one).saturating_mul(NODE)))
-}
-
-/// An object's own keys, each of which gets its place among the others.
-fn keys(object: Option<&Value>) -> u64 {
-    let Some(Value::Object(members)) = object else { return NODE };
-    members.keys().map(weight).fold(NODE, u64::saturating_add)
-}
-
-/// A copy of an object's members, with all keys that are given.
-fn with_keys(given: &[Value]) -> u64 {
-    let given_keys = given.get(1).map_or(0, weight);
-    elements(given).saturating_add(keys(given.first())).saturating_add(given_keys)
-}
-
-pub(super) fn weight_of_all(given: &[Value]) -> u64 {
-    given.iter().map(weight).fold(NODE, u64::saturating_add)
-}
-
-/// All arguments, read once.
-pub(super) fn looked_through(given: &[Value]) -> u64 {
-    weight_of_all(given) / LOOKED_AT
-}
-
-/// The characters of a text are counted one by one; the elements of anything else are not.
-fn characters(given: &[Value]) -> u64 {
-    given.iter().filter(|one| matches!(one, Value::String(_))).map(length).sum::<u64>() / COUNTED
-}
-
-/// A text that is gone through once for another one, whose periods are found before.
-fn searched(given: &[Value]) -> u64 {
-    looked_through(given).saturating_add(given.get(1).map_or(0, length) / COUNTED)
-}
-
-/// A text that is compared with another one at each of its characters, to the other's end: all may be alike
-/// but the last.
-fn sought_everywhere(given: &[Value]) -> u64 {
-    let [text, sought] = given else { return NODE };
-    length(text).saturating_mul(1 + length(sought) / LOOKED_AT)
-}
-
-/// Sets or objects that are united one after the other: each union copies what the ones before came to.
-fn collected(given: &[Value]) -> u64 {
-    let Some(all) = given.first() else { return NODE };
-    weight(all).saturating_mul(1 + length(all) / LOOKED_AT)
-}
-
-/// A value with paths into it: each part of a path becomes an object within another, and an object of any depth
-/// takes as much stack when it is dropped. A part in braces would be read as JSON.
-fn along_paths(given: &[Value]) -> u64 {
-    let [all, paths] = given else { return NODE };
-    let is_modest = |path: &Value| match path {
-        Value::String(text) => !text.contains('{') && text.matches('/').count() < MAX_PATH,
-        Value::Array(parts) => parts.len() < MAX_PATH && parts.iter().all(is_modest_part),
-        _ => true,
-    };
-    let (count, are_modest) = match paths {
-        Value::Array(paths) => (paths.len(), paths.iter().all(is_modest)),
-        Value::Set(paths) => (paths.len(), paths.iter().all(is_modest)),
-        other => (1, is_modest(other)),
-    };
-    let made = (count as u64).saturating_mul(NODE);
-    if are_modest { weight(all).saturating_add(weight(paths)).saturating_add(made) } else { u64::MAX }
-}
-
-fn is_modest_part(part: &Value) -> bool {
-    !matches!(part, Value::String(text) if text.contains('{'))
-}
-
-/// All matches of a pattern in a text.
-fn found(given: &[Value]) -> u64 {
-    patterns::found(given.first(), given.get(1))
-}
-
-/// Each character of a text is looked for among all that are to go.
-fn trimmed(given: &[Value]) -> u64 {
-    written(given).saturating_add(sought_everywhere(given))
-}
-
-/// Each argument compared with as many others as a search in a large set takes, about twenty.
-pub(super) fn looked_up(given: &[Value]) -> u64 {
-    weight_of_all(given) / SOUGHT
-}
-
-/// Two values, compared until the lighter one ends.
-pub(super) fn compared(given: &[Value]) -> u64 {
-    let [left, right] = given else { return NODE };
-    lighter(left, right) / LOOKED_AT + 1
-}
-
-/// A collection in which a value is sought that is charged itself: a list is gone through, a set is not.
-pub(super) fn gone_through(given: &[Value]) -> u64 {
-    match given {
-        [all @ (Value::Array(_) | Value::Object(_))] => weight(all) / LOOKED_AT + 1,
-        _ => 1,
-    }
-}
-
-/// The weight of the lighter of two values, found without looking through the heavier one.
-fn lighter(left: &Value, right: &Value) -> u64 {
-    let mut most = 16 * NODE;
-    loop {
-        let found = weight_within(left, most).into_iter().chain(weight_within(right, most)).min();
-        match found {
-            Some(weight) => return weight,
-            None if most >= MAX_WEIGHT => return u64::MAX,
-            None => most *= 4,
-        }
-    }
-}
-
-/// The beginnings or ends of two texts.
-fn shorter(given: &[Value]) -> u64 {
-    given.iter().map(length).min().unwrap_or_default() / LOOKED_AT + 1
-}
-
-/// Each element of one argument paired with each of the other.
-fn pairs(given: &[Value]) -> u64 {
-    let elements = |value: &Value| weight(value) / NODE;
-    let of_both = given.iter().map(elements).fold(1, u64::saturating_mul);
-    of_both.saturating_add(looked_through(given))
-}
-
-/// Bits of a number without its sign; a number that is not an integer has those of a double.
-fn bits(value: &Value) -> u64 {
-    let Value::Number(number) = value else { return 0 };
-    match number.as_i64() {
-        Some(small) => u64::from(u64::BITS - small.unsigned_abs().leading_zeros()),
-        None => number.as_big().map_or(64, |big| big.bits()),
-    }
-}
-
-/// The size of the product of two numbers, or that it is too long.
-pub(super) fn product_of_two(given: &[Value]) -> u64 {
-    let bits = given.iter().map(bits).fold(0, u64::saturating_add);
-    if bits > MAX_NUMBER_BITS { u64::MAX } else { NODE + bits / 8 }
-}
-
-/// The product of all elements.
-fn product(given: &[Value]) -> u64 {
-    let count = given.first().map_or(0, length);
-    let bits = match given.first() {
-        Some(Value::Array(items)) => items.iter().map(bits).fold(0, u64::saturating_add),
-        Some(Value::Set(items)) => items.iter().map(bits).fold(0, u64::saturating_add),
-        _ => 0,
-    };
-    if bits > MAX_NUMBER_BITS { u64::MAX } else { count.saturating_mul(NODE + bits / 8) }
-}
-
-/// The arguments as text, every character escaped.
-fn written(given: &[Value]) -> u64 {
-    weight_of_all(given).saturating_mul(ESCAPED)
-}
-
-fn formatted(given: &[Value]) -> u64 {
-    let verbs = given.get(1).map_or(0, length);
-    written(given).saturating_add(verbs.saturating_mul(FORMATTED))
-}
-
-/// Texts with a separator between each two.
-fn joined(given: &[Value]) -> u64 {
-    let between = given.first().map_or(0, length);
-    let count = given.get(1).map_or(0, length);
-    weight_of_all(given).saturating_add(between.saturating_mul(count))
-}
-
-/// A text with every character replaced by another text, and that text at its end.
-fn replaced(text: Option<&Value>, by: Option<&Value>) -> u64 {
-    let length = |value: Option<&Value>| value.map_or(0, length).saturating_add(1);
-    length(text).saturating_mul(length(by))
-}
-
-/// A text split into its characters.
-fn pieces(given: &[Value]) -> u64 {
-    given.iter().map(length).max().unwrap_or_default().saturating_add(1).saturating_mul(NODE + 1)
-}
-
-/// Matches of a pattern, each with the text of all its groups. Not every bracket opens a group.
-fn captured(given: &[Value]) -> u64 {
-    let brackets = match given.first() {
-        Some(Value::String(pattern)) => pattern.matches('(').count() as u64,
-        _ => 0,
-    };
-    // The match itself is a group, and the list of the groups is one value more.
-    let groups = brackets.saturating_add(2);
-    let matches = given.get(1).map_or(0, length).saturating_add(1);
-    matches.saturating_mul(groups).saturating_mul(NODE + 1)
-}
-
-/// The weight of a value; one that is over [`MAX_WEIGHT`] exceeds every limit, also as a fraction of itself.
-fn weight(value: &Value) -> u64 {
-    weight_within(value, MAX_WEIGHT).unwrap_or(u64::MAX)
-}
-
-/// The weight of a value; `None`: it is more than `most`, and no more than that was looked through.
-fn weight_within(value: &Value, most: u64) -> Option<u64> {
-    let own = |value: &Value| match value {
-        Value::String(text) => NODE.saturating_add(text.len() as u64),
-        Value::Number(_) => NODE.saturating_add(bits(value) / 8),
-        _ => NODE,
-    };
-    let (mut sum, mut pending) = (0_u64, Vec::new());
-    let mut next = Some(value);
-    while let Some(value) = next {
-        sum = sum.saturating_add(own(value));
-        let within = match value {
-            Value::Array(items) => items.len(),
-            Value::Set(items) => items.len(),
-            Value::Object(members) => members.len().saturating_mul(2),
-            _ => 0,
-        };
-        // Each pending value weighs at least one node.
-        let pending_nodes = pending.len().saturating_add(within) as u64;
-        if sum.saturating_add(pending_nodes.saturating_mul(NODE)) > most {
-            return None;
-        }
-        match value {
-            Value::Array(items) => pending.extend(items.iter()),
-            Value::Set(items) => pending.extend(items.iter()),
-            Value::Object(members) => {
-                pending.extend(members.iter().flat_map(|(key, value)| [key, value]));
-            }
-            _ => {}
-        }
-        next = pending.pop();
-    }
-    Some(sum)
 }
 
 #[cfg(test)]

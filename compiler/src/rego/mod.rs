@@ -15,6 +15,7 @@
 //! interpreter's unit of counting, which is a statement, an element of a loop or an expression.
 
 mod builtins;
+mod charges;
 mod check;
 mod convert;
 mod engine;
@@ -27,6 +28,7 @@ mod reach;
 mod sites;
 mod stack;
 mod tree;
+mod weight;
 
 #[cfg(test)]
 mod tests;

@@ -14,8 +14,10 @@ use std::ops::Range;
 
 use regorus::{Engine, Source, Value};
 
-use super::made::{self, Charge};
+use super::charges::{self, Charge};
+use super::made;
 use super::sites::Site;
+use super::weight::weight_of_all;
 use super::{Fault, RegoError};
 
 /// A charged operation. Of two at one place, the first one here is the outer call.
@@ -117,12 +119,12 @@ impl Operator {
 
     fn charge(self) -> Charge {
         match self {
-            Same | Plus | Over | Rest => made::looked_through,
-            Key => made::looked_up,
-            Among => made::gone_through,
-            Union | Intersection | Minus => made::weight_of_all,
-            Times => made::product_of_two,
-            Equal | NotEqual | Less | AtMost | Greater | AtLeast => made::compared,
+            Same | Plus | Over | Rest => charges::looked_through,
+            Key => charges::looked_up,
+            Among => charges::gone_through,
+            Union | Intersection | Minus => weight_of_all,
+            Times => charges::product_of_two,
+            Equal | NotEqual | Less | AtMost | Greater | AtLeast => charges::compared,
         }
     }
 

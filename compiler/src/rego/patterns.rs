@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use regorus::Value;
 
-use super::made::{length, weight_of_all};
+use super::weight::{length, weight_of_all};
 
 /// Longest pattern, bytes.
 const MAX_PATTERN: u64 = 4_096;
