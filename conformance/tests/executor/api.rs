@@ -163,7 +163,7 @@ fn probe_tells_an_ordinary_user_what_is_refused_and_what_helps() {
     std::fs::set_permissions(place.path(), Permissions::from_mode(0o755)).expect("it is ours");
     for program in ["bailiwick-executor", "bailiwick-launcher"] {
         let built = programs::find(program).expect("the program is built");
-        std::fs::copy(built, place.path().join(program)).expect("a copy");
+        programs::copy(&built, &place.path().join(program)).expect("a copy");
     }
     let bundle = place.path().join("bundle.json");
     std::fs::copy(cell.expect("a folder").path().join("bundle.json"), &bundle).expect("the bundle");

@@ -78,7 +78,9 @@ fn a_request_forks_nothing_and_moves_nothing_between_groups() {
         assert!(!way.executor.is_empty(), "no thread of the executor:\n{text}");
         for line in &way.executor {
             assert!(!forks(line), "it forks: {line}\n{text}");
-            assert!(!line.contains("/sys/fs/cgroup"), "it touches a group: {line}\n{text}");
+            // On a slow machine it looks at how much processor the sandbox has used before the program runs.
+            let reads = line.contains(" pread64(") && line.contains("cpu.stat>");
+            assert!(reads || !line.contains("/sys/fs/cgroup"), "it touches a group: {line}\n{text}");
         }
         assert!(way.worker.len() <= 2, "{:#?}", way.worker);
     });

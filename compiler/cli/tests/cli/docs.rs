@@ -72,7 +72,7 @@ fn agrees(shown: &[String], printed: &[&str]) -> bool {
 }
 
 /// How long another executor may hold the machine's cgroup.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The output of a command; an executor command waits until no other executor holds the machine's cgroup.
 fn run(stage: &Stage, command: &str) -> String {
