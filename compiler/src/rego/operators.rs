@@ -1,9 +1,9 @@
 //! Work of any size in one step is written as calls, which are charged: `a | b`, `a & b`, `a - b` and `a * b`
-//! become `__union(a, b)` and so on, as do `+`, `/` and `%`, comparisons `__equal(a, b)`, and a value that is looked up or matched
-//! `__key(a)`, `__same(a)` or `__among(a)`, before the interpreter sees them ([`super::sites`] says where). The size of a
-//! set may come from an object, and a loop that removes one element each time would copy it as often; each
-//! `*` can double the length of a number; two lists of a million elements may differ in the last one; and what is
-//! no number would be written out in the error of a sum.
+//! become `__union(a, b)` and so on, and so do `+`, `/` and `%`; comparisons become `__equal(a, b)` and the like;
+//! and a value that is looked up or matched becomes `__key(a)`, `__same(a)` or `__among(a)`, before the interpreter
+//! sees them ([`super::sites`] says where). The size of a set may come from an object, and a loop that removes one
+//! element each time would copy it as often; each `*` can double the length of a number; two lists of a million
+//! elements may differ in the last one; and what is no number would be written out in the error of a sum.
 //!
 //! The calls are written into the text, at the positions that the parser reported, because regorus accepts no
 //! tree but its own parser's. If any site is left after parsing that text, the module is rejected. Line

@@ -72,15 +72,20 @@ fn forks(line: &str) -> bool {
     FORKS.iter().any(|call| line.contains(call)) && !line.contains("CLONE_THREAD")
 }
 
+/// Anything but a reading of the processor time that a sandbox has used, through a descriptor that was open: on a slow
+/// machine the call is watched already when its program begins.
+fn touches_a_group(line: &str) -> bool {
+    let watches = line.contains(" pread64(") && line.contains("/cpu.stat>");
+    line.contains("/sys/fs/cgroup") && !watches
+}
+
 #[test]
 fn a_request_forks_nothing_and_moves_nothing_between_groups() {
     traced("1", |way, text| {
         assert!(!way.executor.is_empty(), "no thread of the executor:\n{text}");
         for line in &way.executor {
             assert!(!forks(line), "it forks: {line}\n{text}");
-            // On a slow machine it looks at how much processor the sandbox has used before the program runs.
-            let reads = line.contains(" pread64(") && line.contains("cpu.stat>");
-            assert!(reads || !line.contains("/sys/fs/cgroup"), "it touches a group: {line}\n{text}");
+            assert!(!touches_a_group(line), "it touches a group: {line}\n{text}");
         }
         assert!(way.worker.len() <= 2, "{:#?}", way.worker);
     });
@@ -93,6 +98,6 @@ fn a_sandbox_that_is_built_on_demand_is_seen_by_the_guard() {
         return;
     }
     traced("0", |way, text| {
-        assert!(way.executor.iter().any(|line| line.contains("/sys/fs/cgroup")), "no group is made:\n{text}");
+        assert!(way.executor.iter().any(|line| touches_a_group(line)), "no group is made:\n{text}");
     });
 }
