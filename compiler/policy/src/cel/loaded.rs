@@ -69,6 +69,7 @@ impl Loaded {
     }
 
     /// The shared expressions, in the policy's order.
+    #[cfg(feature = "admission")]
     pub(crate) fn shared(&self) -> &[Prepared] {
         &self.shared
     }
