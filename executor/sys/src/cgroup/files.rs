@@ -1,10 +1,11 @@
 //! The files of cgroupfs: short texts, read and written whole.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::call::{Errno, file};
 use crate::step::{Fault, Step, attempt};
@@ -29,12 +30,45 @@ pub(super) fn children(directory: &Path) -> Vec<PathBuf> {
     paths.filter(|path| path.is_dir()).collect()
 }
 
-/// Locks a directory for this process (`flock(2)`, exclusive, without waiting). The lock ends with the
-/// descriptor, and so with the process.
-pub(super) fn lock(directory: &Path) -> Result<OwnedFd, Errno> {
-    let opened = file::open(file::CWD, &text(directory), libc::O_RDONLY | libc::O_DIRECTORY, 0)?;
+/// How long a lock may stay with a process that has ended: a child that it had begun holds a copy of every
+/// descriptor until it executes its program, and flock(2) keeps a lock until the last copy is closed.
+const LEFT_LOCKED: Duration = Duration::from_secs(1);
+
+/// Pause between two attempts to lock.
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
+
+/// Makes a directory, unless it exists, and locks it for this process (`flock(2)`, exclusive). The lock ends
+/// with the descriptor, and so with the process.
+///
+/// # Errors
+/// EWOULDBLOCK when another process has had it for [`LEFT_LOCKED`]; errors of `mkdir(2)` and `open(2)`.
+pub(super) fn claim(directory: &Path) -> Result<OwnedFd, Errno> {
+    let path = text(directory);
+    let deadline = Instant::now() + LEFT_LOCKED;
+    loop {
+        match file::make_directory(file::CWD, &path, 0o755) {
+            Ok(()) | Err(Errno::EEXIST) => {}
+            Err(errno) => return Err(errno),
+        }
+        match lock(&path) {
+            // The other process has it, or has ended in good order and removed the directory meanwhile.
+            Err(Errno::EWOULDBLOCK | Errno::ENOENT) if Instant::now() < deadline => {
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            Err(Errno::ENOENT) => return Err(Errno::EWOULDBLOCK),
+            other => return other,
+        }
+    }
+}
+
+/// Locks a directory, without waiting. ENOENT: it is not at its path, or no longer.
+fn lock(path: &CStr) -> Result<OwnedFd, Errno> {
+    let open = || file::open(file::CWD, path, libc::O_RDONLY | libc::O_DIRECTORY, 0);
+    let opened = open()?;
     file::lock_exclusively(opened.as_fd())?;
-    Ok(opened)
+    let identity =
+        |opened: &OwnedFd| file::status(opened.as_fd()).map(|status| (status.st_dev, status.st_ino));
+    if identity(&opened)? == identity(&open()?)? { Ok(opened) } else { Err(Errno::ENOENT) }
 }
 
 /// A directory of one hierarchy: a root's, or that of a group in it. Its files are opened relative to the
@@ -87,5 +121,45 @@ impl Directory {
     pub(super) fn open(&self, name: &str, flags: i32) -> Result<OwnedFd, Fault> {
         let path = self.file(name);
         Ok(attempt(Step::CgroupCreate, &path, || file::open(self.at(), &path, flags, 0))?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    /// Has a lock end while it is waited for, in one of two ways.
+    fn claimed_after(end: impl FnOnce(OwnedFd) + Send) {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("root");
+        let held = claim(&directory).unwrap();
+        let (began, begun) = std::sync::mpsc::channel();
+        let claimed = std::thread::scope(|scope| {
+            scope.spawn(move || {
+                began.send(()).unwrap();
+                std::thread::sleep(LOCK_PAUSE * 4);
+                end(held);
+            });
+            begun.recv().unwrap();
+            claim(&directory).unwrap()
+        });
+        file::make_directory(claimed.as_fd(), c"group", 0o755).unwrap();
+        assert!(directory.join("group").is_dir());
+        assert_eq!(claim(&directory).unwrap_err(), Errno::EWOULDBLOCK);
+    }
+
+    #[test]
+    fn a_lock_that_a_killed_process_leaves_is_waited_for() {
+        claimed_after(drop);
+    }
+
+    #[test]
+    fn a_directory_that_is_removed_with_its_lock_is_made_again() {
+        claimed_after(|held| {
+            let path = std::fs::read_link(format!("/proc/self/fd/{}", held.as_raw_fd())).unwrap();
+            std::fs::remove_dir(path).unwrap();
+        });
     }
 }

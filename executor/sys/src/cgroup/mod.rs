@@ -165,8 +165,7 @@ impl CgroupRoot {
             if let Some(lock) = locked.get(path) {
                 return Ok(Directory::of_root(path.clone(), Arc::clone(lock)));
             }
-            make(path)?;
-            let lock = files::lock(path).map_err(|errno| match errno {
+            let lock = files::claim(path).map_err(|errno| match errno {
                 Errno::EWOULDBLOCK => CgroupError::InUse(path.clone()),
                 errno => CgroupError::Refused { path: path.clone(), errno },
             })?;
