@@ -134,8 +134,9 @@ fuzz:
 	done; [ -z "$$failed" ] || { echo "failed:$$failed; what each failed on is in fuzz/artifacts" >&2; exit 1; }
 
 # Small and static: what it forks has fewer pages to copy and no loader. The flag is for this one program; cargo's own build of it is dynamic.
+STATIC_LAUNCHER = $(CARGO) rustc --locked --release --package bailiwick-sys --bin bailiwick-launcher -- -C target-feature=+crt-static
 launcher:
-	$(CARGO) rustc --locked --release --package bailiwick-sys --bin bailiwick-launcher -- -C target-feature=+crt-static
+	$(STATIC_LAUNCHER)
 	@if readelf --program-headers --wide target/release/bailiwick-launcher | grep -q INTERP; then echo "the launcher is not static" >&2; exit 1; fi
 	@ls -l target/release/bailiwick-launcher
 
@@ -160,8 +161,9 @@ lint: setup
 vet-cluster:
 	$(foreach module,$(GO_CLUSTERS),go -C $(module) vet main.go &&) true
 
-BENCH_BUILD = $(CARGO) build --locked --release -p bailiwick -p bailiwick-lsp -p bailiwick-webhook -p bailiwick-operator -p bailiwick-executor -p bailiwick-sys \
-	-p bailiwick-conformance
+# The launcher as a release has it.
+BENCH_BUILD = $(CARGO) build --locked --release -p bailiwick -p bailiwick-lsp -p bailiwick-webhook -p bailiwick-operator -p bailiwick-executor \
+	-p bailiwick-conformance && $(STATIC_LAUNCHER)
 
 bench:
 	$(BENCH_BUILD)

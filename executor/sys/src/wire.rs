@@ -4,6 +4,7 @@
 //! is read.
 
 use std::ffi::{CStr, c_char};
+use std::hint::black_box;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -180,6 +181,19 @@ impl RequestBuffer {
         let (limit, rest) = rest.split_first_chunk::<8>()?;
         let path = CStr::from_bytes_with_nul(rest).ok()?;
         Some(ClerkOrder { workspace, kind: *kind, depth: *depth, limit: u64::from_le_bytes(*limit), path })
+    }
+
+    /// Writes to the first page of each part, so that the kernel gives this process its own now, and not when a
+    /// request waits: few requests need more.
+    pub(crate) fn touch(&mut self) {
+        fn write<T>(part: &mut [T], value: T) {
+            if let Some(first) = black_box(part).first_mut() {
+                *first = value;
+            }
+        }
+        write(&mut self.bytes, 0);
+        write(&mut self.arguments, std::ptr::null());
+        write(&mut self.variables, std::ptr::null());
     }
 
     pub(crate) fn new() -> Self {

@@ -7,8 +7,18 @@
 //! ```text
 //! cargo rustc --package bailiwick-sys --bin bailiwick-launcher --profile dist -- -C target-feature=+crt-static
 //! ```
+//!
+//! It does not begin in Rust's runtime. That would give each thread a second stack, to report an overflow of the
+//! first on it, and every sandbox would copy these mappings twice; a process of this program that overflows its
+//! stack ends all the same.
 
-fn main() {
+#![cfg_attr(not(test), no_main)]
+
+// SAFETY: the C library calls the one function of this name, and a panic ends the process here. The arguments,
+// which it passes as well, are those that `std::env::args` has.
+#[cfg(not(test))]
+#[unsafe(no_mangle)]
+extern "C" fn main() -> i32 {
     let arguments: Vec<String> = std::env::args().collect();
-    std::process::exit(bailiwick_sys::launcher::run(&arguments));
+    bailiwick_sys::launcher::run(&arguments)
 }

@@ -213,6 +213,33 @@ pub(crate) fn keep_memory_compact() {
     }
 }
 
+unsafe extern "C" {
+    /// First byte of this program in memory, and the first behind its instructions (`ld(1)`).
+    static __executable_start: u8;
+    static etext: u8;
+}
+
+/// Has the kernel forget where instructions and constants of this program are (`MADV_DONTNEED`); it finds each
+/// page again in the file when it is next needed. A process that becomes another program soon after has fewer
+/// to forget then. Nothing depends on it, so a refusal is ignored.
+pub(crate) fn forget_program_text() {
+    let (from, to) = (&raw const __executable_start, &raw const etext);
+    let length = to.addr().saturating_sub(from.addr());
+    // SAFETY: the linker places only what is read or executed between the two, in pages of the program's file
+    // that nobody writes to and that have nothing else, the last one included. What is there is read again from
+    // the file, which is the same as long as the program is mapped.
+    unsafe { libc::madvise(from.cast_mut().cast(), length, libc::MADV_DONTNEED) };
+}
+
+/// Returns what the allocator of this process keeps for later to the kernel (`malloc_trim(3)`).
+pub(crate) fn return_free_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes an integer, and touches only memory that nobody has.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// Unblocks every signal.
 pub(crate) fn unblock_all_signals() -> Result<(), Errno> {
     // SAFETY: all-zero bytes are an empty signal set on Linux.

@@ -113,6 +113,9 @@ impl Channels {
 struct Born {
     holder: Option<(i32, OwnedFd)>,
     worker: Option<(i32, OwnedFd)>,
+    /// The holder's mount namespace, for the executor to keep until it clears the sandbox away: its last user
+    /// takes the mounts down, for which the kernel waits, and a call that was killed would wait for it.
+    mounts: Option<OwnedFd>,
 }
 
 /// An order to the thread that makes workers. It answers with the worker, or the reason for its absence.
@@ -187,6 +190,7 @@ fn build(
         .map_err(|failure| earlier_failure(status.as_fd()).unwrap_or(failure.into()))?;
     // A holder that has already failed has sent the reason; that is read below.
     let _ = socket::send(status.as_fd(), &[wire::MAPS_WRITTEN]);
+    born.mounts = mount_namespace(prepared, pid);
     let lost = |_| Fault { step: Step::WorkerNamespace, errno: Errno::EPIPE, about: String::new() };
     let holder = again.map_err(|_| Fault {
         step: Step::WorkerNamespace,
@@ -239,6 +243,12 @@ fn write_maps(prepared: &Prepared, pid: i32, worker_id: u32) -> Result<(), Errno
     Ok(())
 }
 
+/// The mount namespace of a holder. Without it a sandbox is only slower to end, so a failure is none.
+fn mount_namespace(prepared: &Prepared, pid: i32) -> Option<OwnedFd> {
+    let path = prepared::text(format!("{pid}/ns/mnt")).ok()?;
+    file::open(prepared.host_proc.as_fd(), &path, libc::O_RDONLY, 0).ok()
+}
+
 /// The second thread: enters one holder after another and leaves a worker in each.
 fn make_workers(prepared: &Prepared, inbox: &Receiver<Order>, outbox: &SyncSender<Delivered>) {
     let mut buffer = RequestBuffer::new();
@@ -268,7 +278,9 @@ fn make_worker(prepared: &Prepared, order: &Order, buffer: &mut RequestBuffer) -
 /// it must always learn of them.
 fn reply(channel: BorrowedFd<'_>, outcome: Result<(), Fault>, born: &Born) -> Result<(), Errno> {
     let all = [&born.holder, &born.worker];
-    let fds: Vec<BorrowedFd<'_>> = all.iter().filter_map(|b| b.as_ref()).map(|(_, fd)| fd.as_fd()).collect();
+    let processes = all.iter().filter_map(|b| b.as_ref()).map(|(_, fd)| fd.as_fd());
+    let mounts = born.mounts.iter().filter(|_| outcome.is_ok()).map(AsFd::as_fd);
+    let fds: Vec<BorrowedFd<'_>> = processes.chain(mounts).collect();
     let mut message = [0; MAX_MESSAGE];
     let length = match outcome {
         Ok(()) => {

@@ -157,6 +157,8 @@ fn launcher(channel: &OwnedFd) -> Result<(), Fault> {
     template::build(&profile)?;
     let prepared =
         attempt(Step::ProcessProfile, c"", || Prepared::new(profile, boot.many_ids, host_proc, limits))?;
+    // What reading the profile took is free now, and every sandbox would copy its tables.
+    process::return_free_memory();
     super::serve(channel.as_fd(), prepared)
 }
 

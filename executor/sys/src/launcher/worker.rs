@@ -44,6 +44,7 @@ const JOINED: libc::c_int = libc::CLONE_NEWUSER
 /// Parks and, when a request comes, becomes the program.
 pub(super) fn park(prepared: &Prepared, order: &Order, buffer: &mut RequestBuffer) -> ! {
     let mut control = order.channels.control.as_fd();
+    buffer.touch();
     let failure = match confine(prepared, order, &mut control) {
         Err(failure) => failure,
         Ok(()) => become_program(prepared, control, buffer),
@@ -90,6 +91,8 @@ fn confine<'a>(
     if let Some(handled) = &prepared.handled {
         confine_files(prepared, handled)?;
     }
+    // The filter may not allow it.
+    process::forget_program_text();
     if !removed!(prepared, Filter) {
         attempt(Step::WorkerFilter, c"", || identity::set_filter(&prepared.filter))?;
     }

@@ -230,6 +230,7 @@ fn exchange(
     let mut fds = fds.into_iter();
     remains.holder = fds.next();
     remains.worker = fds.next();
+    remains.mounts = fds.next();
     done?;
     match reply.get(..length) {
         Some([wire::BUILT, ..]) => Ok(()),

@@ -171,6 +171,8 @@ pub struct Remains {
     pub(super) holder: Option<OwnedFd>,
     pub(super) worker: Option<OwnedFd>,
     lifeline: Option<OwnedFd>,
+    /// The mount namespace, which is taken down when it is closed and every process has ended.
+    pub(super) mounts: Option<OwnedFd>,
     group: Option<Group>,
     identity: Arc<Identity>,
     /// Dropped last, when nothing is left.
@@ -179,7 +181,8 @@ pub struct Remains {
 
 impl Remains {
     pub(super) fn new(lifeline: OwnedFd, group: Option<Group>, identity: Arc<Identity>) -> Self {
-        Self { holder: None, worker: None, lifeline: Some(lifeline), group, identity, taken: None }
+        let lifeline = Some(lifeline);
+        Self { holder: None, worker: None, lifeline, mounts: None, group, identity, taken: None }
     }
 
     pub(super) fn identity(&self) -> &Identity {
@@ -249,8 +252,8 @@ impl Remains {
         self.clear_now()
     }
 
-    /// Kills what is left inside and waits until it is gone: no process of the sandbox exists any more.
-    /// `clear` does the same first.
+    /// Kills what is left inside and waits until it is gone: no process of the sandbox exists any more. Its
+    /// mounts do; `clear`, which does the same first, takes them down.
     pub fn end(&mut self) {
         // The kernel kills everything in a pid namespace with its first process, which does not end before
         // all others are reaped. They are reaped there, except the worker, which is our child.
@@ -263,6 +266,7 @@ impl Remains {
 
     fn clear_now(&mut self) -> Result<(), CgroupError> {
         self.end();
+        self.mounts = None;
         match &mut self.group {
             Some(group) => group.clear(),
             None => Ok(()),

@@ -38,6 +38,34 @@ fn a_signal_of_its_own_is_told() {
     assert_eq!(done.exit.outcome, Outcome::Signaled { signal: libc::SIGXCPU });
 }
 
+/// Whether a process holds this namespace by a descriptor.
+fn is_held(process: u32, namespace: &str) -> bool {
+    let links = std::fs::read_dir(format!("/proc/{process}/fd")).unwrap().flatten();
+    links.filter_map(|link| std::fs::read_link(link.path()).ok()).any(|held| held.as_os_str() == namespace)
+}
+
+/// The kernel waits while it takes mounts down, so the end of a call must not; nor may they stay.
+#[test]
+fn mounts_outlast_the_processes_until_the_sandbox_is_cleared_away() {
+    let host = host();
+    let launcher = Launcher::spawn(&host, &profile()).unwrap();
+    let running = build(&host, &launcher).run(&program("/usr/bin/readlink", &["/proc/self/ns/mnt"])).unwrap();
+    let completed = complete(running, b"", &ample());
+    let namespace = String::from_utf8(completed.stdout.bytes).unwrap();
+    let (namespace, us) = (namespace.trim_end(), std::process::id());
+    assert!(namespace.starts_with("mnt:["), "{namespace}");
+    let mut remains = completed.remains;
+    remains.end();
+    assert!(is_held(us, namespace));
+    remains.clear().unwrap();
+    assert!(!is_held(us, namespace));
+    let deadline = Instant::now() + PATIENCE;
+    while is_held(launcher.process_id(), namespace) {
+        assert!(Instant::now() < deadline, "the launcher keeps it");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 #[test]
 fn the_deadline_kills_everything_inside() {
     let short = CallLimits { wall: Duration::from_millis(150), ..ample() };
