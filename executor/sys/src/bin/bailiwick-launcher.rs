@@ -5,7 +5,7 @@
 //! works with a dynamic one. The flag applies to this program alone:
 //!
 //! ```text
-//! cargo rustc --package bailiwick-sys --bin bailiwick-launcher --profile dist -- -C target-feature=+crt-static
+//! cargo rustc --package bailiwick-sys --bin bailiwick-launcher --release -- -C target-feature=+crt-static
 //! ```
 //!
 //! It does not begin in Rust's runtime. That would give each thread a second stack, to report an overflow of the

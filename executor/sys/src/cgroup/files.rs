@@ -1,4 +1,4 @@
-//! The files of cgroupfs: short texts, read and written whole.
+//! The files of cgroupfs: short texts, read and written whole; and its directories, one of which a root locks.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -37,20 +37,24 @@ const LEFT_LOCKED: Duration = Duration::from_secs(1);
 /// Pause between two attempts to lock.
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
+/// Makes a directory, unless it exists.
+pub(super) fn make(directory: &Path) -> Result<(), Errno> {
+    match file::make_directory(file::CWD, &text(directory), 0o755) {
+        Ok(()) | Err(Errno::EEXIST) => Ok(()),
+        other => other,
+    }
+}
+
 /// Makes a directory, unless it exists, and locks it for this process (`flock(2)`, exclusive). The lock ends
 /// with the descriptor, and so with the process.
 ///
 /// # Errors
 /// EWOULDBLOCK when another process has had it for [`LEFT_LOCKED`]; errors of `mkdir(2)` and `open(2)`.
 pub(super) fn claim(directory: &Path) -> Result<OwnedFd, Errno> {
-    let path = text(directory);
     let deadline = Instant::now() + LEFT_LOCKED;
     loop {
-        match file::make_directory(file::CWD, &path, 0o755) {
-            Ok(()) | Err(Errno::EEXIST) => {}
-            Err(errno) => return Err(errno),
-        }
-        match lock(&path) {
+        make(directory)?;
+        match lock(&text(directory)) {
             // The other process has it, or has ended in good order and removed the directory meanwhile.
             Err(Errno::EWOULDBLOCK | Errno::ENOENT) if Instant::now() < deadline => {
                 std::thread::sleep(LOCK_PAUSE);

@@ -199,7 +199,7 @@ impl CgroupRoot {
         let Some(root) = self.layout.unified() else { return Ok(()) };
         self.allow_placing(root)?;
         let group = root.group(OUTPOSTS);
-        make(&group.path).map_err(|_| Errno::EACCES)?;
+        files::make(&group.path).map_err(|_| Errno::EACCES)?;
         file::put(group.at(), &group.file("cgroup.procs"), pid.to_string().as_bytes())
     }
 
@@ -255,13 +255,6 @@ impl Drop for CgroupRoot {
             // It stays if something is still in it; the next start then removes it.
             let _ = std::fs::remove_dir(&directory.path);
         }
-    }
-}
-
-fn make(directory: &Path) -> Result<(), CgroupError> {
-    match file::make_directory(file::CWD, &files::text(directory), 0o755) {
-        Ok(()) | Err(Errno::EEXIST) => Ok(()),
-        Err(errno) => Err(CgroupError::Refused { path: directory.to_owned(), errno }),
     }
 }
 

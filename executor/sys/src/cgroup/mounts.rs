@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::call::{Errno, file};
 
-use super::{CgroupError, Layout, files, make};
+use super::{CgroupError, Layout, files};
 
 /// Controllers that a sandbox's group requires.
 const NEEDED: [&str; 3] = ["memory", "pids", "cpu"];
@@ -137,7 +137,7 @@ fn try_below(group: &Path, look: impl Fn(&Path) -> bool) -> bool {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let trial = group.join(format!("bailiwick-trial-{}-{number}", std::process::id()));
-    let able = make(&trial).is_ok() && look(&trial);
+    let able = files::make(&trial).is_ok() && look(&trial);
     let _ = std::fs::remove_dir(&trial);
     able
 }
@@ -180,7 +180,7 @@ pub(super) fn delegate(root: &Path) -> Result<(), CgroupError> {
             return Err(refused);
         }
         let leaf = parent.join(OWN_LEAF);
-        make(&leaf)?;
+        files::make(&leaf).map_err(|errno| CgroupError::Refused { path: leaf.clone(), errno })?;
         let procs = leaf.join("cgroup.procs");
         file::put(file::CWD, &files::text(&procs), b"0")
             .map_err(|errno| CgroupError::Refused { path: procs, errno })?;
