@@ -5,8 +5,8 @@
 //! Everything runs in a temporary folder, and the node ends with the run. Four kinds of lines are not run as
 //! they stand:
 //!
-//! - `cargo build --release …` is left out: it takes long, and whoever starts the run has built the programs
-//!   already, which `target/release` of the temporary folder links to.
+//! - `cargo build --release …` and `make launcher` are left out: they take long, and whoever starts the run has
+//!   built the programs already, which `target/release` of the temporary folder links to.
 //! - `dpkg …`, which installs packages, is left out: `make setup-node` has, and a test installs nothing.
 //! - The line with `start-node.sh` is replaced by `Cluster::with_node`, which runs the same script with a folder
 //!   that is removed, and ends the node however the run ends.
@@ -86,7 +86,7 @@ pub fn run(ground: Ground, out: &mut dyn Write) -> Result<()> {
             stage.before = stage.everything()?;
             continue;
         }
-        if line.starts_with("cargo build") || line.starts_with("dpkg ") {
+        if ["cargo build", "make launcher", "dpkg "].iter().any(|start| line.starts_with(start)) {
             continue;
         }
         if let Some(path) = exported(line) {

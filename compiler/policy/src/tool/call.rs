@@ -29,6 +29,9 @@ struct Alleged {
     session: String,
     /// The caller; from the listener or a verified token, never from the request.
     subject: Subject,
+    /// The caller's [`Subject::key`], which every counter of a decision reads.
+    #[serde(skip)]
+    key: String,
     /// An object with `tool` and `args`, as expressions see it.
     call: Json<'static>,
 }
@@ -111,8 +114,8 @@ impl ToolCall {
         let mut call = Map::new();
         call.insert(Cow::Borrowed("tool"), Json::Str(Cow::Owned(tool.to_owned())));
         call.insert(Cow::Borrowed("args"), arguments);
-        let (id, session) = (id.to_owned(), session.to_owned());
-        Ok(Self(Arc::new(Alleged { id, session, subject, call: Json::Map(call) })))
+        let (id, session, key) = (id.to_owned(), session.to_owned(), subject.key());
+        Ok(Self(Arc::new(Alleged { id, session, subject, key, call: Json::Map(call) })))
     }
 
     /// The same call with other arguments, an object.
@@ -120,9 +123,9 @@ impl ToolCall {
         let mut call = Map::new();
         call.insert(Cow::Borrowed("tool"), Json::Str(Cow::Owned(self.tool().to_owned())));
         call.insert(Cow::Borrowed("args"), arguments);
-        let Alleged { id, session, subject, call: _ } = &*self.0;
-        let (id, session, subject) = (id.clone(), session.clone(), subject.clone());
-        Self(Arc::new(Alleged { id, session, subject, call: Json::Map(call) }))
+        let Alleged { id, session, subject, key, call: _ } = &*self.0;
+        let (id, session, subject, key) = (id.clone(), session.clone(), subject.clone(), key.clone());
+        Self(Arc::new(Alleged { id, session, subject, key, call: Json::Map(call) }))
     }
 
     /// Name of this attempt.
@@ -141,6 +144,11 @@ impl ToolCall {
     #[must_use]
     pub fn subject(&self) -> &Subject {
         &self.0.subject
+    }
+
+    /// The identity under which it is counted: [`Subject::key`] of the caller.
+    pub(super) fn subject_key(&self) -> &str {
+        &self.0.key
     }
 
     /// Name of the tool.

@@ -103,7 +103,7 @@ impl DecisionInputs {
     ) -> Self {
         let now_ms = now_ms.max(state.now_ms);
         let session = state.sessions.get(call.session());
-        let session = session.filter(|session| session.subject == call.subject().key());
+        let session = session.filter(|session| session.subject == call.subject_key());
         let mut tallies = BTreeMap::new();
         for (key, window_ms) in tally_keys(policy, call) {
             let tally = state.tallies.get(&key);
@@ -188,7 +188,7 @@ pub(super) fn label_name(pack: &str, name: &str) -> String {
 
 fn owner(scope: Scope, call: &ToolCall) -> Owner {
     match scope {
-        Scope::Subject => Owner::Subject(call.subject().key()),
+        Scope::Subject => Owner::Subject(call.subject_key().to_owned()),
         Scope::Session => Owner::Session(call.session().to_owned()),
     }
 }
