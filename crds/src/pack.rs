@@ -294,7 +294,7 @@ closed! {
     pub enum AuditAdmission {
         /// A decision that cannot be recorded is a denial.
         Required = "Required",
-        /// Recorded where possible.
+        /// Bailiwick records no admission; the API server's audit log, where it is on, holds the decisions.
         Optional = "Optional",
     }
 }

@@ -72,7 +72,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("subject.namespace", "The namespace that it runs in."),
     ("subject.groups", "The user's groups."),
     ("subject.labels", "Labels of the agent."),
-    ("subject.chain", "The agents on whose behalf it calls, the first one first."),
+    ("subject.chain", "The principals on whose behalf it calls, the first one first."),
     ("session", "The session that the call belongs to."),
     ("session.id", "Its name."),
     ("session.age", "How long it has been open."),
@@ -112,7 +112,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("facts.path", "Of `derive: [{path: ARGUMENT}]`."),
     (
         "facts.path.absolute",
-        "Absolute, without `.`, `..` and doubled slashes. A relative path starts at the workspace.",
+        "Absolute, without `.`, `..` and doubled slashes. A relative path starts at the workspace, which is `/` for `workspace.*`.",
     ),
     ("facts.path.inWorkspace", "The same below the workspace, as `src/a.rs`; null if it lies outside."),
     ("facts.path.name", "Its last part."),

@@ -376,7 +376,7 @@ fields! {
     records_are_kept_for_a_time: ["spec.audit.retention"], POLICY,
         audit("retention: 24h") => r#""retentionMs":86400000"#,
         audit("results: Drop") => r#""retentionMs":null"#;
-    admissions_are_recorded_where_possible: ["spec.audit.admission"], Probe::Findings,
+    a_record_of_admissions_cannot_be_required: ["spec.audit.admission"], Probe::Findings,
         audit("admission: Required") => "BW0524",
         audit("admission: Optional") => "";
 }
