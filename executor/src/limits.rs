@@ -1,4 +1,5 @@
-//! Every limit of the executor, with its reason. Each can be set on the command line.
+//! Limits of the executor, each with its reason: those of [`Limits`] can be set on the command line, the constants
+//! cannot. Further constants stand in the modules that use them.
 
 use std::time::Duration;
 

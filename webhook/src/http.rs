@@ -28,6 +28,10 @@ use crate::state::State;
 
 type Answer = Response<Full<Bytes>>;
 
+/// The answer to a request for any other path.
+const NO_SUCH_PATH: &str = "no such path; there are /validate, /mutate, /livez, /readyz and /metrics, and with \
+     --cluster /own/mutate, /own/validate and /connect\n";
+
 /// Answers one request; never fails.
 pub(crate) async fn answer(state: &State, peer: IpAddr, request: Request<Incoming>) -> Answer {
     let received = Instant::now();
@@ -53,10 +57,7 @@ pub(crate) async fn answer(state: &State, peer: IpAddr, request: Request<Incomin
                 _ => metrics(state),
             }
         }
-        _ => text(
-            StatusCode::NOT_FOUND,
-            "no such path; there are /validate, /mutate, /livez, /readyz and /metrics\n".to_owned(),
-        ),
+        _ => text(StatusCode::NOT_FOUND, NO_SUCH_PATH.to_owned()),
     }
 }
 

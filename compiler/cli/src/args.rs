@@ -1,4 +1,4 @@
-//! The command line: one definition, from which parsing, help and the reference are generated.
+//! The command line: one definition, from which parsing, help and shell completions are generated.
 
 pub(crate) mod audit;
 
@@ -104,7 +104,7 @@ pub(crate) enum Command {
                       bailiwick replay --log state --log-key log.key --pack next/bundle.json --format json"
     )]
     Replay(ReplayOptions),
-    /// Verifies an audit log, or shows what it says of one call
+    /// Verifies an audit log, shows or proves what it says of one call, or decides its calls again
     #[command(subcommand)]
     Audit(audit::AuditCommand),
     /// Makes a pack of policies of others, and lists what it cannot say, and where that widens

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! bundle.json ► bundle::load ► policy::Policy ┐
-//! AdmissionReview ► json::Json ► admission::… ┼► admission::decide ► decision::Decision
+//! AdmissionReview ► json::Json ► admission::… ┼► admission::Reviewer::review ► decision::Decision
 //! tool::ToolCall, tool::State ────────────────┴► tool::decide_tool_call ► tool::ToolDecision
 //! ```
 #![forbid(unsafe_code)]

@@ -28,11 +28,11 @@ pub enum Tier {
     Delegated,
     /// An ordinary user without one.
     Limited,
-    /// A pod of the Restricted level: sandboxes have no proc of their own.
+    /// A pod whose proc is partly masked: sandboxes have no proc.
     PodRestricted,
     /// A pod with a user namespace and an unmasked proc.
     PodUserNs,
-    /// A pod on gVisor: the pod itself is the sandbox.
+    /// A pod on gVisor: the pod is the boundary, and sandboxes are made inside where its kernel allows them.
     GVisor,
     /// No sandbox can be made here.
     None,
