@@ -161,7 +161,7 @@ impl Metrics {
         registry.register("requests", "Reviews answered, by endpoint and verdict", metrics.requests.clone());
         registry.register(
             "review_duration_seconds",
-            "From the end of the body to the answer",
+            "From the headers of a request to its answer",
             metrics.duration.clone(),
         );
         registry.register("refused", "Refused without a judgement, by reason", metrics.refused.clone());

@@ -2,7 +2,7 @@
 //! does not, or a setting that only one of them allows.
 
 use bailiwick_policy::policy::sandboxes::{
-    AtLeast, CgroupAccess, Enforcement, Lifetime, Limits, Pool, Tmpfs, UserNamespace,
+    AtLeast, CgroupAccess, Enforcement, Lifetime, Limits, Pool, UserNamespace, Workspace,
 };
 use bailiwick_policy::policy::tools::{Budget, Counter, Scope};
 use bailiwick_policy::policy::{PodSecurityLevel, Policy};
@@ -11,7 +11,7 @@ use serde_json::json;
 use super::sandboxes::Pair;
 use super::settings;
 use super::sides::Sides;
-use super::{Amount, Change, Diff, Direction, Layer, Verdict, Witness, throttles};
+use super::{Amount, Change, Diff, Direction, Layer, Verdict, Witness, rooms, throttles};
 
 /// An upper bound; `None` if unlimited.
 type Bound = Option<u64>;
@@ -29,28 +29,22 @@ pub(super) fn sandbox(pair: &Pair<'_>, out: &mut Diff) {
         out.changes.extend(setting(&of, old, new, |value: Enforcement| format!("{value:?}")));
     }
     let files = (&pair.old.filesystem, &pair.new.filesystem);
-    for new in &files.1.writable {
-        let Some(old) = files.0.writable.iter().find(|old| old.path == new.path) else { continue };
-        room(&format!("{at}.filesystem.writable.{}", new.path), old, new, out);
-    }
-    if let (Some(old), Some(new)) = (&files.0.workspace, &files.1.workspace) {
-        let of = |what: &str| format!("{at}.filesystem.workspace.{what}");
-        out.changes.extend(amount(&of("size"), "bytes", Some(old.size_bytes), Some(new.size_bytes)));
-        out.changes.extend(amount(&of("inodes"), "", Some(old.inodes), Some(new.inodes)));
-        out.changes.extend(setting(&of("lifetime"), old.lifetime, new.lifetime, |value: Lifetime| {
-            format!("{value:?}")
-        }));
+    rooms::compare(&at, files.0, files.1, out);
+    workspaces(&at, files.0.workspace.as_ref(), files.1.workspace.as_ref(), out);
+}
+
+/// How long the files of a workspace live. Without one, what is written is gone after the call.
+fn workspaces(at: &str, old: Option<&Workspace>, new: Option<&Workspace>, out: &mut Diff) {
+    let of = |what: &str| format!("{at}.filesystem.workspace.{what}");
+    let lives = |one: Option<&Workspace>| one.map_or(Lifetime::Call, |one| one.lifetime);
+    let word = |value: Lifetime| format!("{value:?}");
+    out.changes.extend(setting(&of("lifetime"), lives(old), lives(new), word));
+    if let (Some(old), Some(new)) = (old, new) {
         // Saved before a result is sent, or possibly lost: the later value in this order is the laxer.
         let lax = |durable: bool| !durable;
         let word = |lax: bool| if lax { "lost by a crash" } else { "kept over a crash" }.to_owned();
         out.changes.extend(setting(&of("durable"), lax(old.durable), lax(new.durable), word));
     }
-}
-
-fn room(of: &str, old: &Tmpfs, new: &Tmpfs, out: &mut Diff) {
-    let size = amount(&format!("{of}.size"), "bytes", Some(old.size_bytes), Some(new.size_bytes));
-    let inodes = amount(&format!("{of}.inodes"), "", Some(old.inodes), Some(new.inodes));
-    out.changes.extend(size.into_iter().chain(inodes));
 }
 
 /// The limits of calls by their names in a pack, with their units.
@@ -203,7 +197,7 @@ fn named<'p, T>(
 }
 
 /// The difference between two upper bounds.
-fn amount(of: &str, unit: &'static str, old: Bound, new: Bound) -> Option<Change> {
+pub(super) fn amount(of: &str, unit: &'static str, old: Bound, new: Bound) -> Option<Change> {
     // The larger bound, or just above the only one.
     let value = match (old, new) {
         (Some(old), Some(new)) => old.max(new),

@@ -19,6 +19,7 @@ mod filesystem;
 mod images;
 mod limits;
 mod network;
+mod rooms;
 mod samples;
 mod sandboxes;
 mod settings;

@@ -35,6 +35,12 @@ impl Sides {
         (self.old.policy(), self.new.policy())
     }
 
+    /// Whether each policy has the tools of a single pack, which may have been renamed.
+    pub(super) fn alone(&self) -> bool {
+        let (old, new) = self.policies();
+        old.tools.len() == 1 && new.tools.len() == 1
+    }
+
     /// The difference for a case, if any.
     pub(super) fn compare(&self, layer: Layer, case: &TestCase) -> Result<Option<Found>, String> {
         self.compare_as(layer, case, case)

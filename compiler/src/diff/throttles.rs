@@ -10,11 +10,15 @@ use bailiwick_policy::policy::tools::{Counter, RuleEffect, ToolLayer, ToolRule};
 
 use super::{Diff, Direction, Layer, limits, settings};
 
+/// Most calls that a case may make before its own. A throttle with a larger number is compared as an amount.
+pub(super) const MAX_BEFORE: u64 = 1_000;
+
 /// A rule that throttles, and what it counts with.
 struct Throttle<'p> {
     pack: &'p str,
     rule: &'p str,
     counter: &'p Counter,
+    max: u64,
     /// The rules whose calls the counter counts.
     counted: BTreeSet<&'p str>,
 }
@@ -45,6 +49,10 @@ pub(super) fn compare(old: &Policy, new: &Policy, alone: bool, out: &mut Diff) {
 }
 
 fn pair(old: &Throttle<'_>, new: &Throttle<'_>, out: &mut Diff) {
+    if old.max.max(new.max) > MAX_BEFORE {
+        let of = format!("tools.rules.{}.throttle.max", new.rule);
+        out.changes.extend(limits::amount(&of, "", Some(old.max), Some(new.max)));
+    }
     let of = format!("tools.rules.{}.throttle.counter", new.rule);
     if old.counter.name != new.counter.name {
         let (before, after) = (old.counter, new.counter);
@@ -66,20 +74,20 @@ fn throttles(policy: &Policy, alone: bool) -> Vec<Throttle<'_>> {
     let mut all = Vec::new();
     for layer in &policy.tools {
         let pack = limits::pack(policy, layer.pack, alone);
-        for (rule, name) in throttling(layer) {
+        for (rule, name, max) in throttling(layer) {
             let Some(counter) = layer.counters.iter().find(|counter| counter.name == name) else { continue };
-            let same = throttling(layer).filter(|(_, other)| *other == name);
-            let counted = same.map(|(rule, _)| rule.name.as_str()).collect();
-            all.push(Throttle { pack, rule: &rule.name, counter, counted });
+            let same = throttling(layer).filter(|(_, other, _)| *other == name);
+            let counted = same.map(|(rule, ..)| rule.name.as_str()).collect();
+            all.push(Throttle { pack, rule: &rule.name, counter, max, counted });
         }
     }
     all
 }
 
-/// The rules of a layer that throttle, each with the name of its counter.
-fn throttling(layer: &ToolLayer) -> impl Iterator<Item = (&ToolRule, &str)> {
+/// The rules of a layer that throttle, each with the name of its counter and the calls that it admits.
+fn throttling(layer: &ToolLayer) -> impl Iterator<Item = (&ToolRule, &str, u64)> {
     layer.rules.iter().filter(|rule| rule.is_enforced()).filter_map(|rule| match &rule.effect {
-        RuleEffect::Throttle { counter, .. } => Some((rule, counter.as_str())),
+        RuleEffect::Throttle { counter, max } => Some((rule, counter.as_str(), *max)),
         _ => None,
     })
 }

@@ -10,6 +10,8 @@ mod diff_laws;
 #[cfg(test)]
 mod diff_pairs;
 #[cfg(test)]
+mod diff_unshown;
+#[cfg(test)]
 mod generators;
 #[cfg(test)]
 mod laws;

@@ -169,9 +169,14 @@ impl Engine {
         for (wanted, answer) in answers {
             match answer {
                 Ok(form) => self.forms.learn(wanted, form),
-                Err(error) => pass.failures.push(Failure { key: wanted.key.clone(), error }),
+                Err(error) => self.failed(&wanted.key, error, pass),
             }
         }
+    }
+
+    fn failed(&self, key: &Key, error: WriteError, pass: &mut Pass) {
+        self.metrics.failures.inc();
+        pass.failures.push(Failure { key: key.clone(), error });
     }
 
     fn took<'w>(
@@ -197,12 +202,7 @@ impl Engine {
             }
             (Write::Delete(_) | Write::Release(_), Ok(_)) => pass.written += 1,
             (write, Err(error)) if error.is_race() => pass.raced.push(write.key().clone()),
-            (Write::Apply { wanted, .. }, Err(error)) => {
-                pass.failures.push(Failure { key: wanted.key.clone(), error });
-            }
-            (Write::Delete(live) | Write::Release(live), Err(error)) => {
-                pass.failures.push(Failure { key: live.key.clone(), error });
-            }
+            (write, Err(error)) => self.failed(write.key(), error, pass),
         }
     }
 

@@ -64,6 +64,8 @@ pub(super) struct Suspect<'p> {
     pub(super) name: (String, String),
     /// Its name in findings: `pack@version/rule`.
     pub(super) label: String,
+    /// What it decides by, whether exceptions may relax it or not.
+    pub(super) form: String,
     /// Ways in which one part of it evaluates one way or the other.
     pub(super) ways: Vec<Way>,
     /// Ways in which it applies and makes a finding, or writes something.
@@ -122,7 +124,8 @@ fn suspects<'p>(old: Judged<'p, '_>, new: Judged<'p, '_>) -> (Vec<Suspect<'p>>, 
             let name = pack.map(|pack| pack.name.clone()).unwrap_or_default();
             let label = pack.map(|pack| format!("{}@{}/{}", pack.name, pack.version, rule.name));
             let label = label.unwrap_or_else(|| rule.name.clone());
-            suspects.push(Suspect { side, rule, name: (name, rule.name.clone()), label, ways, fails });
+            let form = identity(policy, tables, &AdmissionRule { exceptable: false, ..rule.clone() });
+            suspects.push(Suspect { side, rule, name: (name, rule.name.clone()), label, form, ways, fails });
         }
     }
     let own: Vec<[Vec<Way>; 2]> = suspects.iter().map(|suspect| own_ways(suspect, &suspects)).collect();

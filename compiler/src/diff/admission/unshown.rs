@@ -88,7 +88,12 @@ fn unreached(
     let (old, new) = sides.policies();
     let policy = if suspect.side == Of::Old { old } else { new };
     policy.subject.as_ref()?;
-    let has_form = suspects.iter().any(|other| other.side != suspect.side && other.name == suspect.name);
+    let mut forms = suspects.iter().filter(|other| other.side != suspect.side && other.name == suspect.name);
+    let has_form = forms.clone().next().is_some();
+    // Only whether exceptions may relax it differs, which is told.
+    if forms.any(|other| other.form == suspect.form) {
+        return None;
+    }
     let (rule, name) = (suspect.rule, &suspect.rule.name);
     let denies = rule.action == Action::Deny && rule.judges();
     let direction = match (suspect.side, rule.mutations.is_empty()) {
@@ -102,10 +107,11 @@ fn unreached(
         change.old.rules.iter().chain(&change.new.rules).any(|label| *label == suspect.label)
     };
     // The conditions of a module cannot be read from it: only a difference that was found shows that it was
-    // tried.
-    let (is_shown, why) = match rule.rego {
-        Some(_) => (out.changes.iter().any(is_told), "no tried request told the two apart"),
-        None => (
+    // tried. A request that both forms of a rule deny shows nothing of where they differ.
+    let is_compared = rule.rego.is_some() || has_form && rule.mutations.is_empty();
+    let (is_shown, why) = match is_compared {
+        true => (out.changes.iter().any(is_told), "no tried request told the two apart"),
+        false => (
             reached.contains(&(suspect.side, suspect.label.clone())) || reaches(policy, suspect, own),
             "no tried request reached it",
         ),

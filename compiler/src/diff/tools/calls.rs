@@ -8,13 +8,12 @@ use bailiwick_policy::policy::tools::{Derive, Phase, RuleEffect, ToolLayer, Tool
 use serde_json::{Map, Value};
 
 use super::super::shape;
+use super::super::throttles::MAX_BEFORE;
 use super::super::wishes::{FRESH, Place, Reader, Step, Want, Way, Wish, own_first, together};
 use super::line::{Facts, is_fact};
-use super::{Side, arguments, identity};
+use super::{BUILT_IN, Side, arguments, identity};
 use crate::policy_test::{CaseSession, CaseSubject, PriorCall, TestCase, ToolCallCase};
 
-/// Most calls that a case may make before its own; a larger throttle is compared up to this number.
-const MAX_BEFORE: u64 = 1_000;
 /// Ways of a rule that differs that are combined with those of other rules. More than these have no room among
 /// the calls.
 const MAX_DIFFERING: usize = 512;
@@ -290,7 +289,7 @@ impl<'p> Calls<'p> {
             let (name, text) = match derive {
                 Derive::Shell(name) => (name, facts.shell(FALLBACK_COMMAND)),
                 Derive::Url(name) => (name, facts.url()),
-                Derive::Path(name) => (name, facts.path()),
+                Derive::Path(name) => (name, facts.path(self.tool.starts_with(BUILT_IN))),
                 Derive::Git(name) => (name, facts.git()),
             };
             if wishes_facts || args.contains_key(name) {

@@ -89,8 +89,12 @@ impl Facts {
         )
     }
 
-    pub(super) fn path(&self) -> String {
-        self.path.clone().unwrap_or_else(|| "/work/file".to_owned())
+    /// `of_workspace`: relative to the workspace, which is the root of the built-in tools; they open no
+    /// absolute path, so that every fact of one is opaque.
+    pub(super) fn path(&self, of_workspace: bool) -> String {
+        let path = self.path.as_deref().unwrap_or(if of_workspace { "file" } else { "/work/file" });
+        let relative = path.trim_start_matches('/');
+        if of_workspace && !relative.is_empty() { relative.to_owned() } else { path.to_owned() }
     }
 
     pub(super) fn git(&self) -> String {

@@ -14,10 +14,12 @@ use crate::policy_test::{Expectation, TestCase, ToolCallCase};
 /// Questions about one tool. Rules compare a few properties of callers and sessions each.
 const MAX_LISTINGS: usize = 128;
 
-/// The number of questions, and whether that was all of them.
+/// What was asked.
 pub(super) struct Asked {
     pub(super) count: usize,
     pub(super) is_cut: bool,
+    /// Whether any of them is answered differently.
+    pub(super) differs: bool,
 }
 
 /// Evaluates both policies; reports each way of being hidden once, by the shortest question.
@@ -51,8 +53,9 @@ pub(super) fn search(sides: &Sides, calls: &[ToolCallCase], name: &str, out: &mu
             told.insert((direction, by), (size, change(witness, direction, name, &old, &new)));
         }
     }
+    let differs = !told.is_empty();
     out.changes.extend(told.into_values().take(MAX_OUTCOMES).map(|(_, change)| change));
-    Asked { count: asked.len(), is_cut }
+    Asked { count: asked.len(), is_cut, differs }
 }
 
 fn change(

@@ -18,6 +18,7 @@ mod line;
 mod listing;
 mod outcome;
 mod results;
+mod unshown;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,6 +31,7 @@ use super::tables::Tables;
 use super::{Change, Diff, Direction, Layer, settings};
 use crate::policy_test::{TestCase, ToolCallCase};
 use calls::Calls;
+use unshown::{Shown, Unshown};
 
 /// Calls of one tool that both policies decide. A pack's rules about one tool give some hundred.
 const MAX_CALLS: usize = 4_096;
@@ -116,6 +118,7 @@ pub(super) fn compare(sides: &Sides, seeds: &[TestCase], out: &mut Diff) -> Resu
         return Ok(());
     }
     let inputs = inputs(sides)?;
+    let mut unshown = Unshown::default();
     for (name, schemas) in &inputs {
         let (before, after) = (Side::of(old, name), Side::of(new, name));
         if before.identity() == after.identity() && same_layers(old, new) {
@@ -129,20 +132,30 @@ pub(super) fn compare(sides: &Sides, seeds: &[TestCase], out: &mut Diff) -> Resu
         if !is_exact {
             calls.add_all();
         }
-        let (calls, more) = search(sides, name, calls, out)?;
+        let mut shown = Shown::default();
+        let (calls, more) = search(sides, name, calls, &mut shown, out)?;
         // For a tool that only one of them has, the calls already report it.
         let listings = match [&before, &after].iter().all(|side| side.has(name)) {
             true => Some(listing::search(sides, &calls.found, name, out)),
             false => None,
         };
         let results = results::search(sides, name, &calls, seeds, out)?;
-        if results.count > 0 && results.judged == 0 && listings.is_some() {
+        let is_uncompared = results.count > 0 && results.judged == 0 && listings.is_some();
+        if is_uncompared {
             uncompared(name, calls.differs_over_results(), out);
+        }
+        if let Some(listings) = listings.as_ref().filter(|_| !is_exact) {
+            shown.listing = listings.differs;
+            shown.results.extend(results.withheld_by.iter().cloned());
+            // That nothing was compared is told.
+            shown.delivery = results.delivery || is_uncompared;
+            unshown.note(name, [&before, &after], &shown);
         }
         if !is_exact || !more.is_empty() {
             tried(name, &calls, listings, &results, &more, out);
         }
     }
+    unshown.tell(out);
     Ok(())
 }
 
@@ -185,6 +198,7 @@ fn search<'p>(
     sides: &Sides,
     name: &str,
     calls: Calls<'p>,
+    shown: &mut Shown,
     out: &mut Diff,
 ) -> Result<(Calls<'p>, String), String> {
     let mut outcomes: BTreeMap<outcome::Key, (usize, Change)> = BTreeMap::new();
@@ -192,6 +206,9 @@ fn search<'p>(
         let size = serde_json::to_string(call).map_or(usize::MAX, |text| text.len());
         let case = case(name, call.clone());
         let Some(found) = outcome::compare(sides, &case)? else { continue };
+        let (old, new) = (&found.change.old, &found.change.new);
+        shown.definition |= old.rules.is_empty() || new.rules.is_empty() || old.verdict == new.verdict;
+        shown.calls.extend(found.by);
         let shortest = outcomes.get(&found.key).map(|(size, _)| *size);
         if shortest.is_none_or(|shortest| size < shortest) {
             outcomes.insert(found.key, (size, found.change));

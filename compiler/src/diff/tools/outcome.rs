@@ -9,6 +9,7 @@ use bailiwick_policy::tool::{ApprovalRequest, Effect, Plan, PlannedProgram, Requ
 use super::super::sandboxes;
 use super::super::sides::{Sides, expectation};
 use super::super::{Change, Direction, Layer, Verdict, Witness};
+use super::unshown;
 use crate::cases::{Happened, Staged};
 use crate::policy_test::{Expectation, ExpectedLabels, TestCase};
 
@@ -18,6 +19,8 @@ pub(super) type Key = (Direction, String, Vec<String>, Vec<String>);
 pub(super) struct Outcome {
     pub(super) key: Key,
     pub(super) change: Change,
+    /// The rules that take part in only one of the decisions, see [`unshown::apart`].
+    pub(super) by: BTreeSet<unshown::Name>,
 }
 
 /// The difference for a call. An invalid call (too large, no time) has none.
@@ -60,7 +63,7 @@ pub(super) fn compare(sides: &Sides, case: &TestCase) -> Result<Option<Outcome>,
         old: verdict(&before, &old),
         new: verdict(&after, &new),
     };
-    Ok(Some(Outcome { key, change }))
+    Ok(Some(Outcome { key, change, by: unshown::apart(&old, &new, sides.alone()) }))
 }
 
 /// Labels that the session of a call gains or loses if the call runs, after approval where needed: later

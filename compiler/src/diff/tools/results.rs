@@ -16,7 +16,7 @@ use super::super::sides::{Sides, expectation};
 use super::super::wishes::{FRESH, Place, Want, Way};
 use super::super::{Change, Diff, Direction, Layer, Verdict, Witness};
 use super::calls::{Calls, Wishing};
-use super::{MAX_OUTCOMES, case};
+use super::{MAX_OUTCOMES, case, unshown};
 use crate::cases::{Bench, Happened, Relabelled};
 use crate::policy_test::{CaseResult, Delivered, Expectation, ExpectedLabels, TestCase, ToolCallCase};
 
@@ -37,6 +37,10 @@ pub(super) struct Tried {
     pub(super) count: usize,
     pub(super) judged: usize,
     pub(super) is_cut: bool,
+    /// The rules that withhold a result under one policy alone.
+    pub(super) withheld_by: BTreeSet<unshown::Name>,
+    /// Whether results differ otherwise.
+    pub(super) delivery: bool,
 }
 
 /// Evaluates both policies; reports each outcome once, by the shortest result.
@@ -60,7 +64,15 @@ pub(super) fn search(
         tried.count += 1;
         let Some(both) = judged(sides, &witness)? else { continue };
         tried.judged += 1;
+        let [old, new] = &both;
+        let by = unshown::apart_by_labels(&old.rules, &new.rules, sides.alone());
+        let is_withheld = old.delivered.is_some() != new.delivered.is_some();
         let Some((key, change)) = compared(name, witness, both) else { continue };
+        if is_withheld {
+            tried.withheld_by.extend(by);
+        } else {
+            tried.delivery = true;
+        }
         if outcomes.get(&key).is_none_or(|(shortest, _)| size < *shortest) {
             outcomes.insert(key, (size, change));
         }
