@@ -10,6 +10,8 @@ mod connection;
 mod evidence;
 mod sandbox;
 mod stage;
+#[cfg(test)]
+mod tests;
 mod tool_call;
 
 pub use tool_call::Staged;
@@ -23,10 +25,11 @@ use bailiwick_policy::bundle::{self, Bundle};
 use bailiwick_policy::cel::Watching;
 use bailiwick_policy::decision::{Decision, Effect};
 use bailiwick_policy::json::Json;
-use bailiwick_policy::policy::{LabelOperator, LabelSelector, Policy, Subject, Unmatched};
+use bailiwick_policy::policy::{Policy, Subject, Unmatched};
 use bailiwick_policy::tool::{LoadedPolicy, ToolDecision};
 use serde_json::{Value, json};
 
+use crate::emit::selector::labels_meeting;
 use crate::policy_test::{
     self, AdmissionCase, CaseNamespace, Evidence, ImageCase, SyscallAction, TestCase, ToolCallCase,
 };
@@ -336,8 +339,8 @@ impl Bench {
         match case {
             Some(case) => (case.name.clone().unwrap_or_else(|| own.to_owned()), case.labels.clone()),
             None => {
-                let selectors = self.policy.subject.iter().flat_map(|subject| &subject.namespaces);
-                (own.to_owned(), selectors.flat_map(satisfying).collect())
+                let selectors = self.policy.subject.as_ref().map_or(&[][..], |subject| &subject.namespaces);
+                (own.to_owned(), labels_meeting(selectors))
             }
         }
     }
@@ -351,8 +354,7 @@ impl Bench {
             images_only.admission = Default::default();
             Box::new(Self::as_it_is(images_only))
         });
-        let selectors = self.policy.subject.iter().flat_map(|subject| &subject.pods);
-        let labels: BTreeMap<String, String> = selectors.flat_map(satisfying).collect();
+        let labels = labels_meeting(self.policy.subject.as_ref().map_or(&[], |subject| &subject.pods));
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "case", "labels": labels},
             "spec": {"containers": [{"name": "main", "image": case.reference}]}
@@ -360,21 +362,6 @@ impl Bench {
         let admission = AdmissionCase { object: Some(pod), ..AdmissionCase::default() };
         bench.admit(&admission, case.evidence.as_ref(), &no_manifests)
     }
-}
-
-/// Labels that a selector accepts.
-pub(crate) fn satisfying(selector: &LabelSelector) -> Vec<(String, String)> {
-    let mut labels: Vec<_> = selector.match_labels.clone().into_iter().collect();
-    for wanted in &selector.match_expressions {
-        match wanted.operator {
-            LabelOperator::In => {
-                labels.extend(wanted.values.first().map(|value| (wanted.key.clone(), value.clone())))
-            }
-            LabelOperator::Exists => labels.push((wanted.key.clone(), "true".to_owned())),
-            LabelOperator::NotIn | LabelOperator::DoesNotExist => {}
-        }
-    }
-    labels
 }
 
 /// An object of a case: written out, or `{file: NAME}` for a manifest.

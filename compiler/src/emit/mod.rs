@@ -34,7 +34,7 @@ mod report;
 mod report_text;
 mod runtime;
 mod seccomp;
-mod selector;
+pub(crate) mod selector;
 mod statements;
 mod webhooks;
 

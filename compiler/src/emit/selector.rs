@@ -76,6 +76,17 @@ impl<'a> Demand<'a> {
         self.one_of.as_ref().map(|values| values.difference(&self.none_of).copied().collect())
     }
 
+    /// A value that meets it; one that any value meets gets `free`, or the first of a sequence if that is
+    /// excluded.
+    fn value(&self, free: &str) -> Option<String> {
+        match self.choices() {
+            Some(choices) => Some((*choices.first()?).to_owned()),
+            None => std::iter::once(free.to_owned())
+                .chain((0_u32..).map(|n| format!("v{n}")))
+                .find(|value| !self.none_of.contains(value.as_str())),
+        }
+    }
+
     fn can_be_met(&self) -> bool {
         !(self.absent && self.present) && self.choices().is_none_or(|choices| !choices.is_empty())
     }
@@ -121,16 +132,17 @@ pub(super) fn labels_satisfying(selector: &LabelSelector) -> Option<BTreeMap<Str
         if !demand.present || key == NAMESPACE_NAME {
             continue;
         }
-        let value = match demand.choices() {
-            Some(choices) => (*choices.first()?).to_owned(),
-            // A label that must only exist: the first value of a sequence that is not excluded.
-            None => {
-                (0_u32..).map(|n| format!("v{n}")).find(|value| !demand.none_of.contains(value.as_str()))?
-            }
-        };
+        let value = demand.value("v0")?;
         labels.insert(key.to_owned(), value);
     }
     Some(labels)
+}
+
+/// The labels that all of `selectors` accept. A label of which they demand what nothing meets is left out.
+pub(crate) fn labels_meeting(selectors: &[LabelSelector]) -> BTreeMap<String, String> {
+    let all = conjoin(selectors);
+    let wanted = demands(&all).into_iter().filter(|(_, demand)| demand.present && demand.can_be_met());
+    wanted.filter_map(|(key, demand)| Some((key.to_owned(), demand.value("true")?))).collect()
 }
 
 /// As Kubernetes' own type. An empty selector stays `{}`, which selects everything.
@@ -238,6 +250,26 @@ mod tests {
         assert!(!can_match(&contradiction));
         assert_eq!(labels_satisfying(&contradiction), None);
         assert!(can_match(&conjoin(&[])));
+    }
+
+    #[test]
+    fn labels_meet_all_that_can_be_met_together() {
+        let selectors = [
+            labels(&[("set", "x")]),
+            expression("set", LabelOperator::Exists, &[]),
+            expression("in", LabelOperator::In, &["crawler", "agent", "web"]),
+            expression("in", LabelOperator::In, &["crawler", "web"]),
+            expression("in", LabelOperator::NotIn, &["crawler"]),
+            expression("in", LabelOperator::Exists, &[]),
+            expression("there", LabelOperator::Exists, &[]),
+            expression("other", LabelOperator::Exists, &[]),
+            expression("other", LabelOperator::NotIn, &["true", "v0"]),
+            expression("gone", LabelOperator::DoesNotExist, &[]),
+            expression("torn", LabelOperator::In, &["a"]),
+            expression("torn", LabelOperator::In, &["b"]),
+        ];
+        let expected = [("in", "web"), ("other", "v1"), ("set", "x"), ("there", "true")];
+        assert_eq!(labels_meeting(&selectors), expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
     }
 
     #[test]

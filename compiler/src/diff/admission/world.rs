@@ -14,7 +14,8 @@ use super::super::wishes::{FRESH, Way};
 use super::change::{apply, wrapped};
 use super::labels::{Labels, choices};
 use super::{Differs, MAX_REQUESTS, Suspect, expressions, made, objects, read, security};
-use crate::cases::{Bench, no_manifests, satisfying};
+use crate::cases::{Bench, no_manifests};
+use crate::emit::selector::labels_meeting;
 use crate::policy_test::{AdmissionCase, CaseAnswer, CaseNamespace, CaseOperation, TestCase};
 
 /// The namespace of every request.
@@ -338,7 +339,7 @@ const MAX_PLACES: usize = 16;
 /// changed: to another named value, to an unnamed one, and removed.
 fn variants<'p>(selectors: impl Iterator<Item = &'p [LabelSelector]>) -> Vec<Labels> {
     let selectors: Vec<&[LabelSelector]> = selectors.collect();
-    let each: Vec<Labels> = selectors.iter().map(|all| all.iter().flat_map(satisfying).collect()).collect();
+    let each: Vec<Labels> = selectors.iter().map(|all| labels_meeting(all)).collect();
     let all: Labels = each.iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect();
     let mut out = vec![all.clone()];
     out.extend(each);
