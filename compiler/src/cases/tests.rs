@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Bench, Happened, no_manifests};
 use crate::library::MemoryLibrary;
-use crate::policy_test::TestCase;
+use crate::policy_test::{Effect, TestCase};
 use crate::source::PackSources;
 use crate::{Bindings, compile};
 
@@ -22,6 +22,54 @@ fn happened(sections: &str, case: Value) -> Result<Happened, String> {
     all.as_object_mut().expect("a case").extend(case.as_object().expect("a part of a case").clone());
     let case: TestCase = serde_json::from_value(all).expect("a case");
     Bench::new(policy, Watching::Off).carry_out(&case, &no_manifests)
+}
+
+const READS: &str = r#"tools:
+  approvers: [{name: oncall, keys: [{id: alice, principal: alice@example.org, ed25519: MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=}]}]
+  state: {labels: [{name: seen}], counters: [{name: reads}]}
+  rules:
+  - {name: grants, tools: [workspace.read], when: "!call.args.path.startsWith('ask')", allow: {}}
+  - {name: breaks, tools: [workspace.read], when: "int(call.args.path) > 0", allow: {}}
+  - {name: asks, tools: [workspace.read], ask: {approvers: oncall, quorum: 1, expires: 10m}}
+  - {name: confirms, tools: [workspace.read], when: "call.args.path.endsWith('confirm') || call.args.path == 'no'", confirm: {approvers: oncall, quorum: 1, expires: 10m}}
+  - {name: marks, tools: [workspace.read], when: "call.args.path == 'no'", label: {add: [seen]}}
+  - {name: denies, tools: [workspace.read], when: "call.args.path == 'no'", deny: {}}
+  - {name: denies-too, tools: [workspace.read], when: "call.args.path == 'no'", deny: {}}
+  - {name: counts, tools: [workspace.read], throttle: {counter: reads, max: 2}}
+  - {name: fails, tools: [workspace.read], when: "call.args.path == 'fail' && int(call.args.path) > 0", confirm: {approvers: oncall, quorum: 1, expires: 10m}}
+  - {name: hides, tools: [workspace.read], phase: Result, when: "result.content == 'KEY'", transform: {result: "{'content': '***'}"}}
+  - {name: notes, tools: [workspace.read], phase: Result, label: {add: [seen]}}
+  - {name: watches, tools: [workspace.read], phase: Result, mode: Shadow, deny: {}}"#;
+
+/// The effect of reading a file, and the rules that are said to have decided.
+fn decided(path: &str, rest: Value) -> (Effect, Vec<String>) {
+    let mut call = json!({"tool": "workspace.read", "args": {"path": path}});
+    call.as_object_mut().expect("a call").extend(rest.as_object().expect("members").clone());
+    let happened = happened(READS, json!({"toolCall": call})).expect("it happens");
+    let name = |rule: &String| rule.strip_prefix("p@1.0.0/").expect("a rule of the pack").to_owned();
+    (happened.effect.expect("an effect"), happened.rules.iter().map(name).collect())
+}
+
+/// Neither rules that matched and changed nothing about the effect, nor grants that could not be evaluated.
+#[test]
+fn only_rules_from_which_the_effect_follows_decide() {
+    let rules = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let check = |path, rest, effect, names| assert_eq!(decided(path, rest), (effect, rules(names)), "{path}");
+    check("no", json!({}), Effect::Deny, &["denies", "denies-too"]);
+    check("fail", json!({}), Effect::Deny, &["fails"]);
+    check("a", json!({"session": {"counters": {"reads": 2}}}), Effect::Deny, &["counts"]);
+    check("a", json!({}), Effect::Allow, &["grants"]);
+    check("7", json!({}), Effect::Allow, &["grants", "breaks"]);
+    check("ask", json!({}), Effect::Ask, &["asks"]);
+    check("ask confirm", json!({}), Effect::Ask, &["asks", "confirms"]);
+    check("confirm", json!({}), Effect::Ask, &["confirms"]);
+}
+
+#[test]
+fn only_redactions_decide_what_is_delivered() {
+    let read = |content: &str| decided("a", json!({"result": {"content": content}})).1;
+    assert_eq!(read("KEY"), ["grants", "hides"]);
+    assert_eq!(read("text"), ["grants"]);
 }
 
 /// The last requirement of a label does not replace the others.

@@ -175,8 +175,9 @@ fn delivered(
         labels.take(judged.iter().filter_map(ResultDecision::change));
     }
     let mut rules = happened.rules.clone();
-    let took_part = |report: &RuleReport| format!("{}/{}", report.pack, report.rule);
-    rules.extend(judged.iter().flat_map(|judged| &judged.rules).map(took_part));
+    // A label of the result decides nothing about what is delivered.
+    let redacts = |report: &&RuleReport| report.kind == RuleKind::Redact && has_applied(report);
+    rules.extend(judged.iter().flat_map(|judged| &judged.rules).filter(redacts).map(named));
     let redactions = match judged.map(|judged| judged.effect) {
         Some(ResultEffect::Withhold(denial)) => {
             let by = denial.rule.map(|rule| format!("{}/{rule}", denial.pack.unwrap_or_default()));
@@ -248,33 +249,74 @@ fn call_result(case: &CaseResult) -> Result<CallResult, String> {
 
 /// The result of the call.
 pub(super) fn happened(decision: &ToolDecision) -> Happened {
-    let (effect, rules, messages) = match &decision.effect {
-        Effect::Allow(_) => {
-            let decides = |kind: RuleKind| kind.is_grant() || kind == RuleKind::Narrow;
-            (Expected::Allow, applied(decision, decides), Vec::new())
-        }
+    let (effect, messages) = match &decision.effect {
+        Effect::Allow(_) => (Expected::Allow, Vec::new()),
         Effect::Ask(request) => {
-            let asks = |kind| matches!(kind, RuleKind::Ask | RuleKind::Confirm);
             let asked = request.requirements.iter().map(|one| format!("{} of {}", one.quorum, one.group));
-            (Expected::Ask, applied(decision, asks), asked.collect())
+            (Expected::Ask, asked.collect())
         }
         Effect::Deny(denial) => {
-            let pack = denial.pack.as_deref().unwrap_or_default();
-            let rule = denial.rule.iter().map(|rule| format!("{pack}/{rule}"));
-            let mut rules = applied(decision, |kind| !kind.is_grant());
-            rules.extend(rule);
-            rules.sort();
-            rules.dedup();
-            let mut messages = vec![denial.message.clone()];
-            messages.extend(denial.remedy.clone());
-            (Expected::Deny, rules, messages)
+            let remedy = denial.remedy.clone();
+            (Expected::Deny, [Some(denial.message.clone()), remedy].into_iter().flatten().collect())
         }
     };
+    let rules = deciding(decision);
     let sandbox = place(decision);
     let runs = effect != Expected::Deny;
     let args = runs.then(|| serde_json::to_value(decision.call().arguments()).unwrap_or_default());
     let plain = Happened::new(effect == Expected::Allow);
     Happened { effect: Some(effect), rules, messages, sandbox, args, ..plain }
+}
+
+/// The rules from which the effect follows. One that matched without that, such as the `label` of a call that
+/// another rule denies, is not among them.
+fn deciding(decision: &ToolDecision) -> Vec<String> {
+    let rules = |of: &dyn Fn(&RuleReport) -> bool| -> Vec<String> {
+        decision.rules.iter().filter(|report| of(report)).map(named).collect()
+    };
+    match &decision.effect {
+        Effect::Allow(_) => rules(&|report| {
+            has_applied(report) && matches!(report.kind, RuleKind::Allow | RuleKind::Narrow)
+                || asks(decision, report)
+        }),
+        Effect::Ask(_) => {
+            rules(&|report| has_applied(report) && report.kind == RuleKind::Confirm || asks(decision, report))
+        }
+        Effect::Deny(denial) => {
+            let mut rules = rules(&denies);
+            let pack = denial.pack.as_deref().unwrap_or_default();
+            rules.extend(denial.rule.iter().map(|rule| format!("{pack}/{rule}")));
+            rules.sort();
+            rules.dedup();
+            rules
+        }
+    }
+}
+
+/// Whether a rule's `ask` counts: an `allow` of the same pack beats it.
+fn asks(decision: &ToolDecision, report: &RuleReport) -> bool {
+    let allows =
+        |other: &RuleReport| other.pack == report.pack && other.kind == RuleKind::Allow && has_applied(other);
+    report.kind == RuleKind::Ask && has_applied(report) && !decision.rules.iter().any(allows)
+}
+
+/// Whether a rule denies by itself: by its effect, or as a restriction that cannot be evaluated.
+fn denies(report: &RuleReport) -> bool {
+    let fails = matches!(report.outcome, RuleOutcome::Failed(_)) && report.mode == Mode::Enforce;
+    match report.kind {
+        RuleKind::Deny | RuleKind::Throttle => fails || has_applied(report),
+        RuleKind::Confirm | RuleKind::Label | RuleKind::Narrow | RuleKind::Redact => fails,
+        RuleKind::Allow | RuleKind::Ask => false,
+    }
+}
+
+/// Whether a rule had its effect.
+fn has_applied(report: &RuleReport) -> bool {
+    report.mode == Mode::Enforce && report.outcome == RuleOutcome::Applied
+}
+
+fn named(report: &RuleReport) -> String {
+    format!("{}/{}", report.pack, report.rule)
 }
 
 /// The sandbox in which the call runs, or would run once approved.
@@ -285,14 +327,4 @@ fn place(decision: &ToolDecision) -> Option<String> {
         Effect::Ask(_) => bound().map(str::to_owned),
         Effect::Deny(_) => None,
     }
-}
-
-/// The rules of some kinds that took effect, or that could not be evaluated.
-fn applied(decision: &ToolDecision, of: impl Fn(RuleKind) -> bool) -> Vec<String> {
-    let took_part = decision.rules.iter().filter(|report| {
-        of(report.kind)
-            && report.mode == Mode::Enforce
-            && matches!(report.outcome, RuleOutcome::Applied | RuleOutcome::Failed(_))
-    });
-    took_part.map(|report| format!("{}/{}", report.pack, report.rule)).collect()
 }

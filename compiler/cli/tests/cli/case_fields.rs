@@ -261,6 +261,23 @@ fn twins(pack: &str, passes: &str, fails: &str, reason: &str) {
     assert!(!passed && reasons.contains(reason.trim_matches('"')), "passed: {passed}; {reasons}\n{fails}");
 }
 
+/// What a `label`, `narrow` or `confirm` would have changed is lost once another rule denies.
+#[test]
+fn a_rule_that_matches_a_denied_call_did_not_deny_it() {
+    for (call, rule) in [
+        ("tool: files.read, args: {file: mark}", "marks"),
+        ("tool: files.read, args: {file: quiet}", "quieter"),
+        ("tool: files.list, args: {file: clean}", "cleans"),
+    ] {
+        let case = |rule: &str| {
+            let expected = format!("effect: Deny, rule: {rule}");
+            cases(&format!("toolCall: {{{call}, subject: {{agent: mallory}}}}"), &expected)
+        };
+        let reason = format!("expected rule `{rule}` to decide, but example@1.0.0/agents did");
+        twins(CALLS, &case("agents"), &case(rule), &reason);
+    }
+}
+
 /// A call whose case says how it is decided is held to that each time.
 #[test]
 fn calls_before_are_decided_as_the_case_says() {
