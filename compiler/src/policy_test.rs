@@ -4,6 +4,8 @@
 //! that needs an unimplemented feature is rejected, since a test that cannot run would look like one that
 //! passed.
 
+mod inert;
+
 pub use bailiwick_crds::policy_test::{
     AdmissionCase, CaseAnswer, CaseNamespace, CaseOperation, CasePeer, CaseResult, CaseServiceAccount,
     CaseSession, CaseSubject, CaseUser, ConnectionCase, Delivered, Effect, Evidence, EvidenceSignature,
@@ -17,7 +19,7 @@ use crate::check::{bw0107_wrong_type, bw0108_missing_field, bw0114_wrong_documen
 use crate::diagnostic::{Diagnostic, FieldPath};
 use crate::schema_check;
 use crate::source::SourceFile;
-use crate::yaml::{Limits, SourceMap};
+use crate::yaml::{Limits, Node, SourceMap};
 
 /// Reads the PolicyTests of some files, each with the name of its file, in the order of the files.
 #[must_use]
@@ -38,10 +40,13 @@ pub fn read(files: &[SourceFile]) -> (Vec<(String, PolicyTest)>, Vec<Diagnostic>
     (tests, diagnostics)
 }
 
+/// The kind of a test.
+const KIND: &str = "PolicyTest";
+
 fn one(map: &SourceMap, schema: &Json, found: &mut Vec<Diagnostic>) -> Option<PolicyTest> {
     let root = map.root();
-    for (field, expected) in [("apiVersion", bailiwick_crds::API_VERSION), ("kind", "PolicyTest")] {
-        if root.get(field).and_then(crate::yaml::Node::as_str) != Some(expected) {
+    for (field, expected) in [("apiVersion", bailiwick_crds::API_VERSION), ("kind", KIND)] {
+        if root.get(field).and_then(Node::as_str) != Some(expected) {
             let at = FieldPath::root().member(field);
             found.push(
                 Diagnostic::new(bw0114_wrong_document::CODE, at, format!("expected {field} `{expected}`"))
@@ -62,6 +67,7 @@ fn one(map: &SourceMap, schema: &Json, found: &mut Vec<Diagnostic>) -> Option<Po
                 let at = FieldPath::spec().member("cases").index(index);
                 refuse_unbuilt(case, &at, found);
                 refuse_empty(case, &at, found);
+                inert::refuse(case, &at, found);
             }
             Some(test)
         }
@@ -115,17 +121,19 @@ fn refuse_empty(case: &TestCase, at: &FieldPath, found: &mut Vec<Diagnostic>) {
     }
 }
 
+/// What is said of a file with these cases.
+#[cfg(test)]
+fn found(cases: &str) -> Vec<String> {
+    let text = format!(
+        "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyTest\nmetadata: {{name: t}}\nspec:\n  cases:\n{cases}"
+    );
+    let (_, diagnostics) = read(&[SourceFile::new("tests/t.yaml", text)]);
+    diagnostics.iter().map(ToString::to_string).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn found(cases: &str) -> Vec<String> {
-        let text = format!(
-            "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyTest\nmetadata: {{name: t}}\nspec:\n  cases:\n{cases}"
-        );
-        let (_, diagnostics) = read(&[SourceFile::new("tests/t.yaml", text)]);
-        diagnostics.iter().map(ToString::to_string).collect()
-    }
 
     #[test]
     fn a_misspelt_field_of_a_case_is_found() {
@@ -167,5 +175,14 @@ mod tests {
     fn another_document_is_refused() {
         let (tests, diagnostics) = read(&[SourceFile::new("tests/pod.yaml", "apiVersion: v1\nkind: Pod\n")]);
         assert!(tests.is_empty() && diagnostics.len() == 1);
+    }
+
+    /// The list of the executor's documented interface, which `conformance` compares with a running one.
+    #[test]
+    fn calls_end_as_the_interface_of_the_executor_says() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/executor-api.json");
+        let api: Json = serde_json::from_slice(&std::fs::read(path).expect("the interface")).expect("JSON");
+        let kinds = api.pointer("/components/schemas/Outcome/properties/kind/enum").expect("the outcomes");
+        assert_eq!(kinds, &Json::from(bailiwick_policy::tool::CallResult::OUTCOMES.to_vec()));
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use bailiwick_policy::policy::{LabelOperator, LabelSelector, Network, NetworkRule, Peer, Policy, Protocol};
+use bailiwick_policy::policy::{LabelOperator, LabelSelector, NetworkRule, Peer, Policy, Protocol};
 
 use super::Happened;
 use crate::policy_test::{CasePeer, ConnectionCase, PeerNamespace};
@@ -19,8 +19,16 @@ struct End<'a> {
     pod: Option<&'a CasePeer>,
 }
 
+/// Which way a connection goes, as the governed pod sees it.
+enum Way {
+    Out,
+    In,
+}
+
 /// Judges a connection case. `Err`: why the case itself cannot be judged.
 pub(super) fn judge(policy: &Policy, case: &ConnectionCase) -> Result<Happened, String> {
+    // Before anything is denied, so that no case passes whose other end means nothing.
+    let (end, way) = end_of(case)?;
     if let Some(name) = &case.sandbox {
         let sandbox = super::sandbox::find(policy, name)?;
         // A sandbox with egress does not compile yet.
@@ -32,7 +40,10 @@ pub(super) fn judge(policy: &Policy, case: &ConnectionCase) -> Result<Happened, 
     let Some(network) = &policy.network else {
         return Ok(happened(Some("no pack has a network section")));
     };
-    let (end, rules) = end_of(case, network)?;
+    let rules = match way {
+        Way::Out => &network.egress,
+        Way::In => &network.ingress,
+    };
     let rule = rules.iter().find(|rule| allows(rule, &end));
     Ok(happened(rule.map(|rule| rule.name.as_str())))
 }
@@ -41,10 +52,7 @@ fn happened(rule: Option<&str>) -> Happened {
     Happened { rules: rule.map(str::to_owned).into_iter().collect(), ..Happened::new(rule.is_some()) }
 }
 
-fn end_of<'a>(
-    case: &'a ConnectionCase,
-    network: &'a Network,
-) -> Result<(End<'a>, &'a [NetworkRule]), String> {
+fn end_of(case: &ConnectionCase) -> Result<(End<'_>, Way), String> {
     let protocol = match case.protocol.as_str() {
         "UDP" => Protocol::Udp,
         "SCTP" => Protocol::Sctp,
@@ -53,15 +61,20 @@ fn end_of<'a>(
     let pod = case.peer.as_ref();
     match (&case.to, &case.from) {
         (Some(to), None) => {
-            let to: std::net::SocketAddr =
-                to.parse().map_err(|_| format!("`{to}` is not ADDRESS:PORT; names are not resolved"))?;
-            Ok((End { address: to.ip(), port: to.port(), protocol, pod }, &network.egress))
+            let to: std::net::SocketAddr = to.parse().map_err(|_| {
+                format!(
+                    "`connection.to`: `{to}` is not ADDRESS:PORT, as `192.0.2.1:443`; names are not resolved"
+                )
+            })?;
+            Ok((End { address: to.ip(), port: to.port(), protocol, pod }, Way::Out))
         }
         (None, Some(from)) => {
-            let address = from.parse().map_err(|_| format!("`{from}` is not an address"))?;
+            let address = from
+                .parse()
+                .map_err(|_| format!("`connection.from`: `{from}` is not an address, as `192.0.2.1`"))?;
             let port = case.port.and_then(|port| u16::try_from(port).ok());
             let port = port.ok_or("a connection `from` somewhere needs the `port` of the pod")?;
-            Ok((End { address, port, protocol, pod }, &network.ingress))
+            Ok((End { address, port, protocol, pod }, Way::In))
         }
         _ => Err("a connection is either `to` or `from`".to_owned()),
     }

@@ -196,7 +196,7 @@ impl Stage<'_> {
             }
         }
         if changes.is_empty() && count > 0 {
-            return Err(format!("no pack has a counter `{name}`"));
+            return Err(format!("no pack has a counter `{name}`, which `session.counters` has a value of"));
         }
         Ok(changes)
     }

@@ -72,6 +72,33 @@ fn only_redactions_decide_what_is_delivered() {
     assert_eq!(read("text"), ["grants"]);
 }
 
+#[test]
+fn a_counter_that_no_pack_has_stands_at_nothing() {
+    for count in [0, 1] {
+        let session = json!({"counters": {"nosuch": count}});
+        let call = json!({"toolCall": {"tool": "workspace.read", "args": {"path": "a"}, "session": session}});
+        let error = happened(READS, call).expect_err("an error");
+        assert_eq!(error, "no pack has a counter `nosuch`, which `session.counters` has a value of");
+    }
+}
+
+#[test]
+fn a_connection_that_leads_nowhere_is_not_denied() {
+    let confined = "pools: [{name: warm, backend: Native, runtimeClass: runc, podSecurity: {level: Baseline, version: v1.36}, userNamespace: Required, cgroup: Writable, resources: {cpus: '2', memory: 1Gi}}]\nsandboxes: [{name: shell, pool: warm, filesystem: {readOnly: [/usr, /bin]}, syscalls: {profile: Shell}, limits: {wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}}]";
+    let none = "audit: {}";
+    for (sections, sandbox) in [(confined, Some("shell")), (none, None)] {
+        for (end, said) in
+            [("to", "`gar bage` is not ADDRESS:PORT"), ("from", "`gar bage` is not an address")]
+        {
+            let case = json!({"connection": {"sandbox": sandbox, (end): "gar bage", "port": (end == "from").then_some(1)}});
+            let error = happened(sections, case).expect_err("an error");
+            assert!(error.contains(said) && error.contains(&format!("`connection.{end}`")), "{error}");
+        }
+    }
+    let case = json!({"connection": {"sandbox": "shell", "to": "192.0.2.1:443"}});
+    assert!(!happened(confined, case).expect("it happens").allowed);
+}
+
 /// The last requirement of a label does not replace the others.
 #[test]
 fn the_pod_of_an_image_is_one_that_the_pack_governs() {

@@ -26,12 +26,12 @@ impl<'c> Staged<'c> {
         Ok(Self { case, stage: staged(policy, case)? })
     }
 
-    /// Rejects a session with a label or an earlier call that no pack knows, or with an earlier call that is
-    /// not decided as the case says: then the session is not the one that the case is about. When two policies
-    /// are compared, both are differences like any other.
+    /// Rejects a session with a label, a counter or an earlier call that no pack knows, or with an earlier call
+    /// that is not decided as the case says: then the session is not the one that the case is about. When two
+    /// policies are compared, both are differences like any other.
     ///
     /// # Errors
-    /// The unknown label or call, or the call that is decided otherwise.
+    /// The unknown label, counter or call, or the call that is decided otherwise.
     pub fn refuse_unknown(&self) -> Result<(), String> {
         let policy = self.stage.policy;
         let known = |name: &String| {
@@ -40,6 +40,12 @@ impl<'c> Staged<'c> {
         let Some(session) = &self.case.session else { return Ok(()) };
         if let Some(name) = session.labels.iter().find(|name| !known(name)) {
             return Err(format!("no pack has a label `{name}`"));
+        }
+        let counts = |name: &&String| {
+            policy.policy().tools.iter().any(|layer| layer.counters.iter().any(|one| one.name == **name))
+        };
+        if let Some(name) = session.counters.keys().find(|name| !counts(name)) {
+            return Err(format!("no pack has a counter `{name}`, which `session.counters` has a value of"));
         }
         let is_tool = |call: &&PriorCall| policy.tools().any(|(name, ..)| name == call.tool);
         if let Some(call) = session.before.iter().find(|call| !is_tool(call)) {

@@ -37,7 +37,7 @@ use crate::policy::tools::{RuleEffect, ToolLayer, ToolRule};
 /// The result of a call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallResult {
-    /// How it ended, such as `Exited`.
+    /// How it ended: one of [`CallResult::OUTCOMES`].
     pub outcome: String,
     /// Its exit code, if it has one.
     pub exit_code: Option<i32>,
@@ -121,6 +121,21 @@ impl LoadedPolicy {
 }
 
 impl CallResult {
+    /// Every `outcome` that an executor gives; each is explained in its interface (`docs/executor-api.json`).
+    pub const OUTCOMES: [&str; 11] = [
+        "Exited",
+        "Signaled",
+        "TimedOut",
+        "CpuTimeExceeded",
+        "MemoryExceeded",
+        "OutputExceeded",
+        "ProcessesExceeded",
+        "SyscallDenied",
+        "Cancelled",
+        "SetupFailed",
+        "Unknown",
+    ];
+
     /// Whether any of its texts may lack their end.
     fn is_cut(&self) -> bool {
         let content = self.content.as_deref().unwrap_or_default();
