@@ -16,7 +16,7 @@ pub use bailiwick_crds::policy_test::{
 use serde_json::Value as Json;
 
 use crate::check::{bw0107_wrong_type, bw0108_missing_field, bw0114_wrong_document, bw0507_image_evidence};
-use crate::diagnostic::{Diagnostic, FieldPath};
+use crate::diagnostic::{Diagnostic, FieldPath, Severity};
 use crate::schema_check;
 use crate::source::SourceFile;
 use crate::yaml::{Limits, Node, SourceMap};
@@ -39,6 +39,35 @@ pub fn read(files: &[SourceFile]) -> (Vec<(String, PolicyTest)>, Vec<Diagnostic>
     }
     (tests, diagnostics)
 }
+
+/// Refuses the PolicyTests among files that [`read`] is not given: below `tests/` in folders of their own, or
+/// under another extension. A test that is never run would look like one that passes. Objects that cases refer to
+/// may lie there. A file that cannot be parsed counts as a test if it has the word in it.
+#[must_use]
+pub fn astray(files: &[SourceFile]) -> Vec<Diagnostic> {
+    let mut diagnostics = Vec::new();
+    for file in files.iter().filter(|file| file.bytes.windows(KIND.len()).any(|word| word == KIND.as_bytes()))
+    {
+        let (documents, unread) = SourceMap::read(&file.name, &file.bytes, &Limits::MANIFESTS);
+        for map in &documents {
+            let is_test = |node: &Node| node.get("kind").and_then(Node::as_str) == Some(KIND);
+            let listed = map.root().get("items").into_iter().flat_map(Node::items);
+            if is_test(map.root()) || listed.into_iter().any(is_test) {
+                let at = FieldPath::root().member("kind");
+                let message =
+                    format!("this {KIND} is not run: it is not a `.yaml` or `.yml` file in `tests/` itself");
+                let mut found = Diagnostic::new(bw0114_wrong_document::CODE, at, message).with_help(TO_TESTS);
+                map.locate(&mut found);
+                diagnostics.push(found);
+            }
+        }
+        diagnostics.extend(unread.into_iter().filter(|found| found.severity == Severity::Error));
+    }
+    diagnostics
+}
+
+/// What to do about a test that is not run.
+const TO_TESTS: &str = "move it to the folder `tests/`, under a name that ends in `.yaml` or `.yml`";
 
 /// The kind of a test.
 const KIND: &str = "PolicyTest";
@@ -175,6 +204,27 @@ mod tests {
     fn another_document_is_refused() {
         let (tests, diagnostics) = read(&[SourceFile::new("tests/pod.yaml", "apiVersion: v1\nkind: Pod\n")]);
         assert!(tests.is_empty() && diagnostics.len() == 1);
+    }
+
+    /// Objects that cases refer to are no tests, whatever they say.
+    #[test]
+    fn a_test_that_is_not_read_is_found_among_other_objects() {
+        let said = |text: &str| {
+            let found = astray(&[SourceFile::new("tests/sub/x.yaml", text)]);
+            found.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let list = "kind: List\nitems:\n- kind: Pod\n- kind: PolicyTest\n";
+        for text in ["kind: PolicyTest\n", "kind: Pod\n---\n{kind: \"PolicyTest\"}\n", list] {
+            let said = said(text);
+            assert!(
+                said.len() == 1 && said[0].contains("BW0114") && said[0].contains("is not run"),
+                "{said:?}"
+            );
+        }
+        assert!(said("kind: PolicyTest\nspec: [\n")[0].contains("BW0101"));
+        for text in ["kind: Pod\n# as in the PolicyTest\n", "kind: Pod\nspec: [\n", "- PolicyTest\n", ""] {
+            assert!(said(text).is_empty(), "{text}: {:?}", said(text));
+        }
     }
 
     /// The list of the executor's documented interface, which `conformance` compares with a running one.

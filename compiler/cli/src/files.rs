@@ -3,6 +3,7 @@
 //! Sizes are checked before anything is read into memory, so that a wrong path (a disk image, an endless
 //! pipe) produces a message instead of exhausting the memory.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,9 @@ pub(crate) const MAX_FILE_BYTES: u64 = 64 << 20;
 
 /// Most YAML files in a pack's folder.
 const MAX_PACK_FILES: usize = 256;
+
+/// Most files and folders below the folder of a pack's tests.
+const MAX_BELOW: usize = 4_096;
 
 /// A pack's files and where they come from.
 #[derive(Debug)]
@@ -106,6 +110,42 @@ pub(crate) fn read_folder(folder: &Path, extensions: &[&str], prefix: &str) -> R
             Ok(SourceFile::new(format!("{prefix}{name}"), read(path)?))
         })
         .collect()
+}
+
+/// The YAML files below a folder, however deep and however their extension is written, except those that
+/// [`read_folder`] reads of it. Links are followed, each folder once: a file counts wherever it lies.
+pub(crate) fn read_below(folder: &Path, extensions: &[&str], prefix: &str) -> Result<Vec<SourceFile>> {
+    let (mut found, mut seen, mut entries) = (Vec::new(), BTreeSet::new(), 0);
+    let mut open = vec![folder.to_owned()];
+    while let Some(here) = open.pop() {
+        if !seen.insert(fs::canonicalize(&here).with_context(|| format!("cannot list {}", here.display()))?) {
+            continue;
+        }
+        for entry in fs::read_dir(&here).with_context(|| format!("cannot list {}", here.display()))? {
+            entries += 1;
+            if entries > MAX_BELOW {
+                bail!(
+                    "{} holds more than {MAX_BELOW} files; keep there only tests and their objects",
+                    folder.display()
+                );
+            }
+            let path = entry.with_context(|| format!("cannot list {}", here.display()))?.path();
+            let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+            let is_yaml = ["yaml", "yml"].iter().any(|yaml| extension.eq_ignore_ascii_case(yaml));
+            let is_read = here == folder && extensions.contains(&extension);
+            if path.is_dir() {
+                open.push(path);
+            } else if is_yaml && !is_read && path.is_file() {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    let named = found.iter().map(|path| {
+        let name = path.strip_prefix(folder).unwrap_or(path).display();
+        Ok(SourceFile::new(format!("{prefix}{name}"), read(path)?))
+    });
+    named.collect()
 }
 
 /// Writes a file completely or not at all: to a file next to it, which is then renamed. A link stays a link,

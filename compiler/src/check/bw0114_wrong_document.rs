@@ -6,7 +6,8 @@
 //! kind: ConfigMap
 //! ```
 //!
-//! Move other objects elsewhere; tests lie in `tests/`.
+//! Move other objects elsewhere; tests lie in `tests/`. A `PolicyTest` in a folder within `tests/`, or in a file that is named
+//! neither `.yaml` nor `.yml`, is refused too: it would never be run.
 //!
 //! Remedy: move the object elsewhere, or write `apiVersion: bailiwick.dev/v1alpha1` and `kind: PolicyPack`
 

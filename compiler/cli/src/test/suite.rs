@@ -67,11 +67,7 @@ impl Suite {
                 beside.display()
             ))));
         }
-        let sources = files::read_folder(&folder, &["yaml", "yml"], "tests/")?;
-        let (tests, diagnostics) = policy_test::read(&sources);
-        if load::draw(&diagnostics, &sources, beside) {
-            return Ok(Err(INVALID.to_owned()));
-        }
+        let Some(tests) = read_tests(&folder, beside)? else { return Ok(Err(INVALID.to_owned())) };
         if tests.is_empty() {
             return Ok(Err(untested(format!("{} holds no PolicyTest", folder.display()))));
         }
@@ -117,6 +113,17 @@ impl Suite {
         }
         Ok(Some(policies))
     }
+}
+
+/// The tests in a folder; `None` after findings were printed, also about tests that lie where none is read.
+fn read_tests(folder: &Path, beside: &Path) -> Result<Option<Vec<(String, PolicyTest)>>> {
+    let extensions = ["yaml", "yml"];
+    let sources = files::read_folder(folder, &extensions, "tests/")?;
+    let others = files::read_below(folder, &extensions, "tests/")?;
+    let (tests, diagnostics) = policy_test::read(&sources);
+    let is_wrong = load::draw(&diagnostics, &sources, beside);
+    let is_astray = load::draw(&policy_test::astray(&others), &others, beside);
+    Ok((!is_wrong && !is_astray).then_some(tests))
 }
 
 /// Where a pack and its tests are; for a pack that is one file, the folder of the file.

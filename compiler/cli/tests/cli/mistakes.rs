@@ -45,6 +45,29 @@ fn what_fails_apart_from_cases_is_counted() {
     says(&stage, &["test", PACK], 3, "0 passed, 0 failed, 1 pack not tested\n");
 }
 
+/// It would look like one that passes.
+#[test]
+fn a_test_that_lies_where_none_is_read_is_an_error() {
+    for name in ["sub/deep/x.yaml", "sub/x.YML", "x.YAML"] {
+        let stage = Stage::new();
+        let tests = format!("{PACK}/tests");
+        std::fs::create_dir_all(stage.path(&format!("{tests}/sub/deep"))).expect("a folder");
+        std::fs::rename(stage.path(&format!("{tests}/tools.yaml")), stage.path(&format!("{tests}/{name}")))
+            .expect("the file moves");
+        says(&stage, &["test", PACK], 3, &format!("{tests}/{name}:"));
+        says(&stage, &["test", PACK], 3, "move it to the folder `tests/`, under a name that ends in `.yaml`");
+    }
+    // Objects that cases refer to, and what is not YAML at all.
+    let stage = Stage::new();
+    stage.write(&format!("{PACK}/tests/pods/other.YAML"), "kind: Pod\n# no PolicyTest\n");
+    stage.write(&format!("{PACK}/tests/pods/notes.txt"), "kind: PolicyTest\n");
+    stage.write(&format!("{PACK}/tests/pods/broken.yaml"), "kind: [\n");
+    says(&stage, &["test", PACK], 0, " 0 failed\n");
+    let linked = stage.shell(&format!("cd {PACK}/tests && ln -s .. pods/up && mkdir ../../more && mv tools.yaml ../../more/ && ln -s ../../more more"));
+    assert!(linked.status.success(), "{}", printed(&linked));
+    says(&stage, &["test", PACK], 3, "tests/more/tools.yaml:");
+}
+
 #[test]
 fn a_pack_is_begun_in_the_folder_where_one_is() {
     let stage = Stage::new();
