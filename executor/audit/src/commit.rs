@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::damage::Position;
-use crate::dir::Dir;
+use crate::dir::{self, Dir};
 use crate::disclosures::Disclosures;
 use crate::draft::{Appended, Draft};
 use crate::entry::Openings;
@@ -95,6 +95,8 @@ pub(crate) struct Log {
     pub(crate) tip: Tip,
     pub(crate) active: Active,
     pub(crate) numbers: Arc<Numbers>,
+    /// Number of the newest segment that a group was to begin, whether that succeeded or not; 0: none.
+    pub(crate) attempted: u32,
     pub(crate) spare: Option<Segment>,
     pub(crate) signer: Arc<Signer>,
     pub(crate) checkpointed: Instant,
@@ -159,22 +161,21 @@ impl Log {
             }
         };
         if let Err(error) = self.write(&lines.bytes, fresh.as_ref()) {
-            match &fresh {
-                // The segment is dropped, and the group with it.
-                Some(_) => self.disclosures.take_back(&opened),
-                None => self.disclosures.disown(&opened),
+            match self.failed(fresh, &error) {
+                Failed::Gone => self.disclosures.take_back(&opened),
+                Failed::MayBeRead => self.disclosures.disown(&opened),
             }
-            self.failed(fresh, &error);
             return Err(error);
         }
         Ok(self.publish(lines, fresh, control))
     }
 
     /// Takes a segment that was made ahead, unless the log has overtaken it or has one: while it was being filled,
-    /// a group needed one and made its own, with a later number, and may have returned it unused. The numbers of
-    /// segments are the order of the log, so an earlier one can never follow.
+    /// a group needed one and made its own, with a later number, and may have returned it unused or failed in it.
+    /// The numbers of segments are the order of the log, so an earlier one can never follow: were the later one to
+    /// come back, because its removal did not reach the disk, it would be read in the place of what followed.
     pub(crate) fn take_spare(&mut self, spare: Segment) {
-        if spare.number > self.position().segment && self.spare.is_none() {
+        if spare.number > self.position().segment.max(self.attempted) && self.spare.is_none() {
             self.spare = Some(spare);
         } else {
             // It holds zeros; if it cannot be removed, no course leads to it.
@@ -249,7 +250,10 @@ impl Log {
             None => Segment::create(&self.dir, self.numbers.next(), self.limits.segment_bytes),
         };
         match fresh {
-            Ok(segment) => Ok(Some(segment)),
+            Ok(segment) => {
+                self.attempted = self.attempted.max(segment.number);
+                Ok(Some(segment))
+            }
             // The room reserved for results and checkpoints is available to them.
             Err(_)
                 if demand != Demand::Probe
@@ -284,16 +288,25 @@ impl Log {
         }
     }
 
-    fn failed(&mut self, fresh: Option<Segment>, error: &CommitError) {
-        match (fresh, &self.active) {
-            // It holds nothing of the log yet; if it cannot be removed, no course leads to it.
-            (Some(fresh), _) => drop(std::fs::remove_file(self.dir.segment(fresh.number))),
-            (None, Active::Live(segment)) => {
-                let recovery = Recovery { cause: error.to_string(), ..Recovery::default() };
-                self.active = Active::Dead { segment: segment.number, offset: segment.offset, recovery };
-            }
-            (None, Active::Dead { .. }) => {}
+    /// Gives up the segment in which a group failed. One that was made for the group holds nothing of the log, and
+    /// is removed for good. If that may not last, it can come back after a crash, and is then read from where it
+    /// says that it continues the active segment. So nothing more is written there, and the next group begins a
+    /// segment with a later number, beside whose course the failed one then lies.
+    fn failed(&mut self, fresh: Option<Segment>, error: &CommitError) -> Failed {
+        if fresh.is_some_and(|fresh| self.remove(&fresh).is_ok()) {
+            return Failed::Gone;
         }
+        if let Active::Live(segment) = &self.active {
+            let recovery = Recovery { cause: error.to_string(), ..Recovery::default() };
+            self.active = Active::Dead { segment: segment.number, offset: segment.offset, recovery };
+        }
+        Failed::MayBeRead
+    }
+
+    /// Removes a segment, durably.
+    fn remove(&self, segment: &Segment) -> io::Result<()> {
+        std::fs::remove_file(self.dir.segment(segment.number))?;
+        dir::sync_dir(&self.dir.segments())
     }
 
     fn publish(&mut self, lines: Lines, fresh: Option<Segment>, control: usize) -> Vec<Appended> {
@@ -381,6 +394,15 @@ impl Log {
         }
         Ok(text)
     }
+}
+
+/// What is left of a group that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Failed {
+    /// Nothing: its segment was removed, and the group with it.
+    Gone,
+    /// Its bytes: until a later segment says where the log goes on, a crash may cause them to be read as part of it.
+    MayBeRead,
 }
 
 /// What happens to openings that cannot be written.

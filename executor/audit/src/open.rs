@@ -150,6 +150,7 @@ fn new_log(
         tip,
         active,
         numbers,
+        attempted: 0,
         spare: None,
         signer: Arc::new(signer),
         checkpointed: Instant::now(),

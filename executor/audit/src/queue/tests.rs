@@ -17,6 +17,8 @@ use crate::record::Record;
 use crate::segment::Segment;
 use crate::verify::{Known, verify};
 
+mod ghosts;
+
 struct Stage {
     folder: tempfile::TempDir,
     dir: Dir,
