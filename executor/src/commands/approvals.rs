@@ -112,13 +112,30 @@ fn sign(key: &Path, key_id: &str, question: &Path) -> anyhow::Result<Outcome> {
     // To standard error, escaped: an agent's request is hostile text.
     let left = question.expires_ms.saturating_sub(clock::unwatched_ms()) / 1000;
     eprintln!("you approve this, if you submit it within {left} s:");
-    for part in ["tool", "subject", "arguments", "facts", "sandbox", "session", "policyDigest"] {
-        let value = question.binds.get(part).unwrap_or(&serde_json::Value::Null);
-        eprintln!("  {part}: {}", legible(&value.to_string()));
+    for line in shown(&question.binds) {
+        eprintln!("  {line}");
     }
     let signature = STANDARD.encode(key.sign(&message).to_bytes());
     print(&serde_json::to_value(ApprovalSubmission { key: key_id.to_owned(), signature })?)?;
     Ok(Outcome::Holds)
+}
+
+/// The members of `binds` that a person reads first, in this order.
+const FIRST: [&str; 8] =
+    ["removesLabels", "tool", "subject", "arguments", "facts", "sandbox", "session", "policyDigest"];
+
+/// Everything that a signature binds, a line for each member: those that are known here, then all others, since the
+/// executor that asks may be newer.
+fn shown(binds: &serde_json::Value) -> Vec<String> {
+    let line = |name: &str, value: &serde_json::Value| {
+        // What the approval takes away is more than this one call.
+        let note = if name == "removesLabels" { ", which the session loses by it" } else { "" };
+        format!("{}{note}: {}", legible(name), legible(&value.to_string()))
+    };
+    let first = FIRST.iter().filter_map(|name| Some(line(name, binds.get(name)?)));
+    let others = binds.as_object().into_iter().flatten();
+    let others = others.filter(|(name, _)| !FIRST.contains(&name.as_str()));
+    first.chain(others.map(|(name, value)| line(name, value))).collect()
 }
 
 /// Text of others as it may be shown on a terminal: whatever is no plain character is escaped.
@@ -170,4 +187,37 @@ fn print(value: &serde_json::Value) -> anyhow::Result<()> {
     serde_json::to_writer_pretty(&mut out, value)?;
     out.write_all(b"\n")?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::shown;
+
+    /// Whoever signs answers for every member of what is hashed.
+    #[test]
+    fn every_member_that_a_signature_binds_is_shown_whatever_its_name() {
+        let binds = json!({
+            "arguments": { "word": "hi\u{1b}[2J" }, "facts": {}, "generation": 7, "policyDigest": "d", "sandbox": null,
+            "session": "s", "subject": { "agent": "a" }, "tool": "t", "removesLabels": ["pack0/secret"],
+            "new\u{1b}member": 1,
+        });
+        assert_eq!(
+            shown(&binds),
+            [
+                r#"removesLabels, which the session loses by it: ["pack0/secret"]"#,
+                r#"tool: "t""#,
+                r#"subject: {"agent":"a"}"#,
+                r#"arguments: {"word":"hi\u001b[2J"}"#,
+                "facts: {}",
+                "sandbox: null",
+                r#"session: "s""#,
+                r#"policyDigest: "d""#,
+                "generation: 7",
+                r"new\u{1b}member: 1",
+            ]
+        );
+        assert_eq!(shown(&json!({ "tool": "t" })).len(), 1, "what is not there is bound by nothing");
+    }
 }
