@@ -159,7 +159,7 @@ closed! {
     pub enum Stdin {
         /// No.
         Forbidden = "Forbidden",
-        /// Yes; what it reads is recorded.
+        /// Yes; its length, its hash and its first 4 MiB are recorded with the result, in the form that `audit.arguments` sets.
         Stream = "Stream",
     }
     default Forbidden
@@ -285,7 +285,7 @@ closed! {
 closed! {
     /// Resources with budgets.
     pub enum Resource {
-        /// Seconds of CPU time.
+        /// Seconds of CPU time. Where no cgroup counts them, a call costs the whole `limits.cpuTime` of its sandbox.
         CpuSeconds = "CpuSeconds",
         /// Calls.
         Calls = "Calls",

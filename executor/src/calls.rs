@@ -29,6 +29,7 @@ pub struct CallState {
     request: String,
     decision: Decision,
     cancellable: bool,
+    takes_input: bool,
     output: Output,
     control: Mutex<Control>,
     ended: watch::Sender<Option<Ended>>,
@@ -148,6 +149,7 @@ impl CallState {
     /// A call that was just decided.
     #[must_use]
     pub fn new(call: NewCall) -> Self {
+        let takes_input = matches!(call.input, Input::Stream);
         let stdin = match call.input {
             Input::Empty => None,
             Input::Text(text) => {
@@ -162,6 +164,7 @@ impl CallState {
             request: call.request,
             decision: call.decision,
             cancellable: call.cancellable,
+            takes_input,
             output: Output::new(call.output_limit),
             control: Mutex::new(control),
             ended: watch::Sender::new(None),
@@ -202,6 +205,12 @@ impl CallState {
     #[must_use]
     pub const fn output(&self) -> &Output {
         &self.output
+    }
+
+    /// Whether its command reads what its caller sends while it runs.
+    #[must_use]
+    pub const fn takes_input(&self) -> bool {
+        self.takes_input
     }
 
     /// How it ended, if it has.

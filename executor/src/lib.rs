@@ -25,6 +25,7 @@ pub mod clock;
 pub mod commands;
 pub mod confine;
 pub mod connection;
+mod delivered;
 pub mod docket;
 pub mod executor;
 mod filter;

@@ -9,8 +9,10 @@ use std::sync::Arc;
 
 use bailiwick_audit::Recorded;
 use bailiwick_policy::policy::sandboxes::{Language, Sandbox};
-use bailiwick_policy::tool::{Permit, Plan, PlannedCall, PlannedProgram, Usage, WorkspaceOperation};
-use bailiwick_sys::outcome::Exit;
+use bailiwick_policy::tool::{
+    CLERK_CPU_MS, Permit, Plan, PlannedCall, PlannedProgram, Usage, WorkspaceOperation,
+};
+use bailiwick_sys::outcome::{Source, Usage as Measured};
 use bailiwick_sys::{Request, SandboxError};
 use serde_json::{Value, json};
 use tokio::sync::OwnedSemaphorePermit;
@@ -18,13 +20,14 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::calls::{CallState, Ended, Recording};
 use crate::clerk;
 use crate::connection::Connection;
+use crate::delivered::Delivered;
 use crate::docket::{End, OwedResult};
 use crate::executor::Executor;
 use crate::judge;
 use crate::metrics::OutcomeLabel;
 use crate::output::Output;
 use crate::sessions::{SessionState, Turn};
-use crate::supervise::{WakePipe, supervise};
+use crate::supervise::{Over, WakePipe, supervise};
 use crate::view;
 use crate::warm::{Lease, LeaseError, Left};
 
@@ -54,6 +57,8 @@ struct Ran {
     outcome: crate::wire::Outcome,
     used: Usage,
     result: Option<Value>,
+    /// What its caller sent while it ran, as far as it was delivered.
+    delivered: Option<Delivered>,
 }
 
 /// What is left to do for a call whose end clients know: its record, and clearing its sandbox away. Dropped, it is
@@ -100,9 +105,14 @@ impl Job {
         if is_judged && judgement.is_some_and(judge::Judgement::is_missing) {
             self.session.lose();
         }
+        let mut usage = ran.outcome.usage.clone();
+        if let Some(delivered) = &ran.delivered {
+            delivered.count_in(&mut usage);
+        }
         let end = End {
             outcome: json!(ran.outcome),
-            usage: ran.outcome.usage.clone(),
+            usage,
+            input: ran.delivered.take().map(Delivered::recorded),
             result: Some(judge::recorded(call, ran.result.as_ref(), judged.as_ref())),
             used: Some(ran.used),
             decision: judgement.and_then(judge::Judgement::decision).cloned(),
@@ -214,7 +224,7 @@ fn perform(
 ) -> (Ran, Option<Left>) {
     let failed = |why: String| {
         let used = Usage { cpu_ms: 0, output_bytes: 0 };
-        (Ran { outcome: view::setup_failed(why), used, result: None }, None)
+        (Ran { outcome: view::setup_failed(why), used, result: None, delivered: None }, None)
     };
     match cleared.permit().get().plan() {
         Plan::Sandbox { sandbox, program, .. } => {
@@ -270,18 +280,27 @@ fn command(
     // The answer will name a checkpoint. It is signed now, while the program begins, and not when the client waits
     // for nothing else.
     drop(executor.docket().checkpoint());
-    let (exit, remains) = supervise(running, (call, client), output, &sandbox.limits, wake);
+    let Over { exit, remains, delivered } = supervise(running, (call, client), output, &sandbox.limits, wake);
     let kept = output.all();
     let outcome = view::outcome(&exit, kept.dropped);
     let output_bytes = (kept.stdout.len() + kept.stderr.len()) as u64;
-    let ran = Ran { outcome, used: used(&exit, output_bytes), result: None };
+    let used = used(&exit.usage, sandbox.limits.cpu_time_ms, output_bytes);
+    let ran = Ran { outcome, used, result: None, delivered };
     Ok((ran, Left::new(remains, workspace)))
 }
 
-fn used(exit: &Exit, output_bytes: u64) -> Usage {
-    let cpu_ms = u64::try_from(exit.usage.cpu.as_millis()).unwrap_or(u64::MAX);
+/// What budgets are charged. `reserved_ms`: the CPU time that they reserved for the call. It is charged in full where
+/// only the program and the children that it waited for were measured: a process that it left running in the
+/// background may have used all of it.
+fn used(measured: &Measured, reserved_ms: u64, output_bytes: u64) -> Usage {
+    let cpu_ms = u64::try_from(measured.cpu.as_millis()).unwrap_or(u64::MAX);
     // A part of a millisecond counts as one: a thousand tiny calls are not free.
-    Usage { cpu_ms: cpu_ms.saturating_add(1), output_bytes }
+    let cpu_ms = cpu_ms.saturating_add(1);
+    let cpu_ms = match measured.cpu_source {
+        Source::Cgroup => cpu_ms,
+        Source::Rusage => cpu_ms.max(reserved_ms),
+    };
+    Usage { cpu_ms, output_bytes }
 }
 
 fn request(sandbox: &Sandbox, program: &PlannedProgram) -> Request {
@@ -321,8 +340,9 @@ fn workspace(
     let Lease { parked, workspace } = lease;
     let (done, remains) = clerk::perform(parked, operation)?;
     let output_bytes = done.bytes;
-    let used = used(&done.exit, output_bytes);
-    let ran = Ran { outcome: view::outcome(&done.exit, 0), used, result: Some(done.result) };
+    let used = used(&done.exit.usage, CLERK_CPU_MS, output_bytes);
+    let outcome = view::outcome(&done.exit, 0);
+    let ran = Ran { outcome, used, result: Some(done.result), delivered: None };
     Ok((ran, Left::new(remains, workspace)))
 }
 

@@ -18,12 +18,13 @@ use std::time::{Duration, Instant};
 use bailiwick_policy::policy::sandboxes::Limits;
 use bailiwick_sys::outcome::{Cause, Exit};
 use bailiwick_sys::{Remains, Running};
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::calls::{CallState, CommandHandle, InputEnd, Order};
 use crate::connection::Connection;
+use crate::delivered::Delivered;
 use crate::output::{Output, Stream};
 
 /// How often the CPU time of a running command is checked: a command may exceed its limit by this much on
@@ -73,6 +74,8 @@ struct Supervisor<'c> {
     stdout: Option<File>,
     stderr: Option<File>,
     pending: Option<Bytes>,
+    /// What its caller sent, as far as it was delivered; `None`: it takes no input from there.
+    delivered: Option<Delivered>,
     wake: io::PipeReader,
     orders: Arc<Mutex<Vec<Order>>>,
     deadline: Instant,
@@ -102,6 +105,14 @@ impl WakePipe {
     }
 }
 
+/// A command that has ended.
+pub(crate) struct Over {
+    pub(crate) exit: Exit,
+    pub(crate) remains: Remains,
+    /// What its caller sent, as far as it was delivered; `None`: it takes no input from there.
+    pub(crate) delivered: Option<Delivered>,
+}
+
 /// Waits for the end of a command, collects its output and enforces its limits. What the command left running
 /// is killed by then.
 pub(crate) fn supervise(
@@ -110,7 +121,7 @@ pub(crate) fn supervise(
     output: &Output,
     limits: &Limits,
     WakePipe { read, write }: WakePipe,
-) -> (Exit, Remains) {
+) -> Over {
     let orders = Arc::default();
     let mut supervisor = Supervisor {
         stdin: running.take_stdin().map(Into::into),
@@ -120,6 +131,7 @@ pub(crate) fn supervise(
         client,
         output,
         pending: None,
+        delivered: call.takes_input().then(Delivered::default),
         wake: read,
         orders: Arc::clone(&orders),
         deadline: running.started() + Duration::from_millis(limits.wall_clock_ms),
@@ -251,8 +263,11 @@ impl Supervisor<'_> {
             let Some(file) = &mut self.stdin else { return };
             match file.write(&part) {
                 Ok(count) => {
-                    part.advance(count.min(part.len()));
-                    if part.has_remaining() {
+                    let taken = part.split_to(count.min(part.len()));
+                    if let Some(delivered) = &mut self.delivered {
+                        delivered.add(&taken);
+                    }
+                    if !part.is_empty() {
                         self.pending = Some(part);
                     }
                 }
@@ -290,11 +305,12 @@ impl Supervisor<'_> {
     }
 
     /// Collects how it ended, and what is still in its pipes.
-    fn end(mut self) -> (Exit, Remains) {
+    fn end(mut self) -> Over {
         for stream in [Stream::Stdout, Stream::Stderr] {
             self.drain(stream);
         }
-        self.running.finish()
+        let (exit, remains) = self.running.finish();
+        Over { exit, remains, delivered: self.delivered }
     }
 
     fn drain(&mut self, stream: Stream) {

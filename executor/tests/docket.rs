@@ -283,3 +283,39 @@ fn a_record_of_a_wrong_clock_locks_nobody_out_for_good() {
     let [(Some(delta), Some(said))] = accepted.as_slice() else { panic!("{accepted:?}") };
     assert_eq!(delta["changes"], json!(["clockAccepted"]), "{said}");
 }
+
+/// The mode of results does not matter: it is the caller's text, not the call's.
+#[test]
+fn what_was_sent_to_a_call_while_it_ran_is_kept_as_arguments_are() {
+    let sent = json!({ "stdin": { "bytes": 2, "sha256": "h", "data": "aGk=" } });
+    for (arguments, results) in
+        [(Keep::Plain, Keep::Drop), (Keep::Commit, Keep::Plain), (Keep::Drop, Keep::Plain)]
+    {
+        let dir = tempfile::tempdir().expect("a folder");
+        let audit = Audit { arguments, results, retention_ms: None, admission: AuditAdmission::Optional };
+        let docket = opened(dir.path(), Some(audit), BehindLog::Refused).expect("a docket");
+        docket.open_session("s", &subject()).expect("a session");
+        let cleared = docket.rule(&call("s", "c"), None, None).expect("decided").cleared.expect("allowed");
+        let end = End { input: Some(sent.clone()), ..End::default() };
+        docket.settle(&call("s", "c"), cleared.at(), end).expect("settled");
+        let mut kept = None;
+        bailiwick_audit::fold(dir.path(), None, |record, behind| {
+            if record.intent.is_some() {
+                kept = Some((record.arguments.clone(), behind.segment, record.seq));
+            }
+            Ok::<_, Infallible>(())
+        })
+        .expect("the log can be read");
+        let (held, segment, seq) = kept.expect("a result");
+        let openings = bailiwick_audit::disclosed(dir.path(), segment, seq);
+        let opened = openings.first().map(|opening| opening.value().expect("JSON"));
+        match arguments {
+            Keep::Plain => assert_eq!((held, opened), (Some(Held::Plain(sent.clone())), None)),
+            Keep::Drop => assert_eq!((held, opened), (Some(Held::Dropped), None)),
+            Keep::Commit => {
+                assert!(matches!(held, Some(Held::Commitment(_))), "{held:?}");
+                assert_eq!(opened, Some(sent.clone()));
+            }
+        }
+    }
+}

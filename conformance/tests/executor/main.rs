@@ -9,6 +9,7 @@ mod delegation;
 mod faults;
 mod guards;
 mod guide;
+mod kept;
 mod narrowing;
 mod nsjail;
 mod phases;

@@ -111,15 +111,8 @@ fn a_killed_launcher_is_started_anew_and_what_runs_is_confined() {
 /// `nobody`, on every Linux.
 const NOBODY: u32 = 65_534;
 
-/// `make test-user` runs all of this.
-#[test]
-fn an_ordinary_user_has_calls_confined_by_what_he_has_and_refused_where_that_is_not_enough() {
-    if !is_root() {
-        eprintln!("SKIPPED: an ordinary user runs all of these tests himself");
-        return;
-    }
-    let stage = Stage::new(&own_pack());
-    stage.compile(&stage.weaker(&own_pack()), "weaker", "weaker.json");
+/// Gives an ordinary user the programs and a folder of his own.
+fn let_nobody_in(stage: &Stage) {
     // Copied, because an ordinary user may not be able to reach the build folder.
     let (open_to_all, his) = (std::fs::Permissions::from_mode(0o755), stage.path().join("his"));
     for name in ["bailiwick-executor", "bailiwick-launcher"] {
@@ -129,13 +122,57 @@ fn an_ordinary_user_has_calls_confined_by_what_he_has_and_refused_where_that_is_
     std::fs::create_dir(&his).expect("a folder");
     std::os::unix::fs::chown(&his, Some(NOBODY), Some(NOBODY)).expect("his");
     std::fs::set_permissions(stage.path(), open_to_all).expect("he can come in");
-    let run = |bundle: &str| -> Output {
-        let args = json!({ "command": "id -u; grep -E '^(NoNewPrivs|Seccomp|CapEff):' /proc/self/status | tr -s '\t\n' ' '" });
-        let mut command = Command::new(stage.path().join("bailiwick-executor"));
-        command.args(["run", "--bundle", bundle, "--state", "his/state", "--tool", "shell.exec", "--args"]);
-        command.arg(args.to_string()).current_dir(stage.path()).env_clear().env("PATH", "/usr/bin:/bin");
-        command.stdin(Stdio::null()).uid(NOBODY).gid(NOBODY).output().expect("it runs")
-    };
+}
+
+/// One call of the shell by an ordinary user, who has no cgroup.
+fn run_as_nobody(stage: &Stage, bundle: &str, line: &str) -> Output {
+    let mut command = Command::new(stage.path().join("bailiwick-executor"));
+    command.args(["run", "--bundle", bundle, "--state", "his/state", "--tool", "shell.exec", "--args"]);
+    command.arg(json!({ "command": line }).to_string()).current_dir(stage.path());
+    command.env_clear().env("PATH", "/usr/bin:/bin");
+    command.stdin(Stdio::null()).uid(NOBODY).gid(NOBODY).output().expect("it runs")
+}
+
+/// Nothing measures what a program leaves running there, which would use a budget's processor for nothing.
+#[test]
+fn without_a_cgroup_a_call_costs_a_budget_all_the_cpu_time_that_its_sandbox_allows() {
+    if !is_root() {
+        eprintln!("SKIPPED: the test runs as another user than the folder's");
+        return;
+    }
+    let stage = Stage::new(&own_pack());
+    let weaker = stage.weaker(&own_pack());
+    let text = std::fs::read_to_string(&weaker).expect("the pack");
+    // Two calls of 2 s each.
+    std::fs::write(
+        &weaker,
+        text.replace("resource: CpuSeconds, limit: 3600", "resource: CpuSeconds, limit: 4"),
+    )
+    .expect("the pack");
+    stage.compile(&weaker, "weaker", "weaker.json");
+    let_nobody_in(&stage);
+    let run = || run_as_nobody(&stage, "weaker.json", "(while :; do :; done) & sleep 0.3; echo ran");
+    for _ in 0..2 {
+        let ran = run();
+        assert!(ran.status.success() && ran.stdout == b"ran\n", "{}", said(&ran));
+    }
+    let third = run();
+    assert!(!third.status.success() && third.stdout.is_empty(), "{}", said(&third));
+    assert!(said(&third).contains("budget"), "{}", said(&third));
+}
+
+/// `make test-user` runs all of this.
+#[test]
+fn an_ordinary_user_has_calls_confined_by_what_he_has_and_refused_where_that_is_not_enough() {
+    if !is_root() {
+        eprintln!("SKIPPED: an ordinary user runs all of these tests himself");
+        return;
+    }
+    let stage = Stage::new(&own_pack());
+    stage.compile(&stage.weaker(&own_pack()), "weaker", "weaker.json");
+    let_nobody_in(&stage);
+    let command = "id -u; grep -E '^(NoNewPrivs|Seccomp|CapEff):' /proc/self/status | tr -s '\t\n' ' '";
+    let run = |bundle: &str| run_as_nobody(&stage, bundle, command);
     let refused = run("bundle.json");
     assert!(!refused.status.success() && said(&refused).contains("cgroup"), "{}", said(&refused));
     let ran = run("weaker.json");

@@ -28,6 +28,8 @@ impl Docket {
             session: Some(call.session().to_owned()),
             call: Some(call.id().to_owned()),
             tool: Some(call.tool().to_owned()),
+            // What came from the caller after the intent.
+            arguments: end.input,
             state_delta: Some(form(delta)?),
             policy_digest: Some(self.policy.digest().to_owned()),
             outcome: Some(end.outcome),

@@ -104,6 +104,8 @@ pub struct End {
     pub outcome: Value,
     /// What it used, in the record's form.
     pub usage: Value,
+    /// What was delivered to it while it ran, kept as arguments are.
+    pub input: Option<Value>,
     /// Its result, kept as the policy says.
     pub result: Option<Value>,
     /// What budgets are charged; `None`: the amount that was reserved.

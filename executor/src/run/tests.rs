@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
+use std::time::Duration;
 
 use clap::{Args as _, FromArgMatches as _};
 use serde_json::Value;
@@ -179,4 +180,21 @@ fn what_is_left_of_a_call_is_done_when_it_is_dropped() {
     assert!(call.is_recorded());
     has_given_everything_back(&executor, &session);
     assert_eq!(outcomes(state.path()), ["SetupFailed", "SetupFailed"]);
+}
+
+/// A process that a program leaves running is measured by a cgroup only.
+#[test]
+fn without_a_cgroup_the_reserved_cpu_time_is_charged_in_full() {
+    let measured = |cpu_source: Source, ms: u64| Measured {
+        wall: Duration::ZERO,
+        cpu: Duration::from_millis(ms),
+        cpu_source,
+        peak_memory_bytes: 0,
+        memory_source: Source::Rusage,
+        oom_kills: 0,
+        refused_forks: 0,
+    };
+    let charged = |source, ms| used(&measured(source, ms), 2_000, 7).cpu_ms;
+    assert_eq!((charged(Source::Cgroup, 3), charged(Source::Rusage, 3)), (4, 2_000));
+    assert_eq!(charged(Source::Rusage, 5_000), 5_001, "as much as is known to be used");
 }

@@ -119,7 +119,7 @@ pub enum Otherwise {
 pub enum Stdin {
     /// Its standard input is empty.
     Forbidden,
-    /// What it reads is recorded.
+    /// What is delivered to it is recorded with its result, in the form of its arguments.
     Stream,
 }
 
