@@ -55,8 +55,13 @@ pub(super) fn pod_rules() -> Vec<ResourceRule> {
 /// `podStatusStrategy`
 pub(super) fn label_rules() -> Vec<ResourceRule> {
     let mut rules = pod_rules();
-    rules.push(rule("", "v1", &["pods/status"], &["UPDATE"]));
+    rules.push(status_rule());
     rules
+}
+
+/// Requests that write a pod's status.
+pub(super) fn status_rule() -> ResourceRule {
+    rule("", "v1", &["pods/status"], &["UPDATE"])
 }
 
 /// Requests that bind a pod to a node, and write the labels of the binding onto the pod. Only the floor judges

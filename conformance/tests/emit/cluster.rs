@@ -46,6 +46,11 @@ fn of_sections() -> Policy {
     let subject = policy.subject.as_mut().unwrap();
     subject.unmatched = Unmatched::Allow;
     subject.exclusive = false;
+    for pattern in ["registry:443/app/**", "localhost.example.org/app/**", "[::1]:443/app/**"] {
+        let mut entry = policy.images[0].entries[0].clone();
+        entry.patterns = vec![pattern.to_owned()];
+        policy.images[0].entries.push(entry);
+    }
     policy
 }
 
@@ -115,6 +120,13 @@ fn of_every_section() -> Vec<Value> {
         "registry.example.org/agents/a..b",
         "registry.example.org/agents/a__b",
         "registry.example.org/agents/a---b",
+        // Without the port, the first is a path on docker.io.
+        "registry/app/x",
+        "registry:443/app/x",
+        "localhost.example.org/app/x",
+        "localhost.example.org:443/app/x",
+        "[::1]/app/x",
+        "[::1]:443/app/x",
     ] {
         pods.push(with(good(), "/spec/containers/0/image", json!(image)));
         let mut second = container("second");

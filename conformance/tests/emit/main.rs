@@ -1,10 +1,12 @@
 //! Compares the emitted artifacts with oracles that share no code with the emitters.
 
+mod applying;
 mod cluster;
 mod erring;
 mod files;
 mod generated;
 mod imported;
+mod limits;
 mod netpol;
 mod policies;
 mod rules;

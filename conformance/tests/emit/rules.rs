@@ -23,8 +23,15 @@ pub(crate) struct Author {
 impl Author {
     /// Of rules over pods, without parameters.
     pub(crate) fn new() -> Self {
-        let mut context = Context::admission(Type::of_kind("", "v1", "Pod"));
-        context.pod = PodAccess::Available;
+        Self::of("Pod")
+    }
+
+    /// Of rules over objects of the core group.
+    pub(crate) fn of(kind: &str) -> Self {
+        let mut context = Context::admission(Type::of_kind("", "v1", kind));
+        if kind == "Pod" {
+            context.pod = PodAccess::Available;
+        }
         Self { context, interner: Interner::default(), variables: Vec::new() }
     }
 
@@ -36,7 +43,17 @@ impl Author {
         compile(source, &self.context.expecting(of), &mut self.interner).unwrap().0
     }
 
-    fn variable(&mut self, name: &str, source: &str) {
+    pub(crate) fn condition(&mut self, rule: &mut AdmissionRule, name: &str, source: &str) {
+        let cel = self.cel(source, Type::Bool);
+        rule.matches.conditions.push((name.to_owned(), cel));
+    }
+
+    pub(crate) fn annotation(&mut self, rule: &mut AdmissionRule, key: &str, source: &str) {
+        let cel = self.cel(source, Type::String);
+        rule.audit_annotations.push((key.to_owned(), cel));
+    }
+
+    pub(crate) fn variable(&mut self, name: &str, source: &str) {
         let index = compile_variable(name, source, &mut self.context, &mut self.interner).unwrap();
         self.variables.push((name.to_owned(), index));
     }

@@ -107,13 +107,27 @@ fn normalised_name(name: &str) -> Option<String> {
     (name.len() <= 255).then_some(name)
 }
 
-/// A domain without `:443`, the default port of every registry reached by TLS. A registry on the local
-/// machine may be reached without TLS, and without its port a single-word host would read as a path on
-/// docker.io.
-pub(super) fn without_default_port(domain: &str) -> &str {
-    let host = domain.strip_suffix(":443").unwrap_or(domain);
+/// A domain without `:443`, if that says the same.
+#[must_use]
+pub fn without_default_port(domain: &str) -> &str {
+    match domain.strip_suffix(":443") {
+        Some(host) if has_default_port(host) => host,
+        _ => domain,
+    }
+}
+
+/// Whether a host says the same with `:443` after it, the default port of every registry reached by TLS. A
+/// registry on the local machine may be reached without TLS, and without its port a single-word host would
+/// read as a path on docker.io.
+#[must_use]
+pub fn has_default_port(host: &str) -> bool {
     let own = host == "localhost" || host.starts_with("127.") || host == "[::1]";
-    if own || !host.contains(['.', ':']) { domain } else { host }
+    !own && host.contains(['.', ':']) && port_of(host).is_none()
+}
+
+/// The port of a domain.
+fn port_of(domain: &str) -> Option<&str> {
+    domain.rsplit_once(':').map(|(_, port)| port).filter(|port| !port.contains(']'))
 }
 
 fn is_domain_like(first: &str) -> bool {
@@ -209,6 +223,8 @@ mod tests {
             ("registry:443/a", "registry:443/a", Some("latest")),
             ("Registry:443/a", "registry:443/a", Some("latest")),
             ("[2001:db8::1]:443/a", "[2001:db8::1]/a", Some("latest")),
+            ("[::1]:443/a", "[::1]:443/a", Some("latest")),
+            ("localhost.example.org:443/a", "localhost.example.org/a", Some("latest")),
         ] {
             let reference = Reference::parse(text).unwrap_or_else(|| panic!("{text}"));
             assert_eq!((reference.name.as_str(), reference.tag.as_deref()), (name, tag), "{text}");

@@ -26,6 +26,9 @@ pub(super) struct Coordinates<'c> {
 pub(super) const POD_CREATION: Coordinates<'static> =
     Coordinates { group: "", version: "v1", resource: "pods", sub_resource: "", operation: "CREATE" };
 
+/// Subresources through which a pod that exists is changed: their objects are pods.
+pub const WAYS_INTO_A_POD: [&str; 3] = ["ephemeralcontainers", "resize", "status"];
+
 impl<'c> Coordinates<'c> {
     pub(super) fn of(request: &'c AdmissionRequest<'_>) -> Self {
         Self {
@@ -35,6 +38,14 @@ impl<'c> Coordinates<'c> {
             sub_resource: &request.sub_resource,
             operation: request.operation.name(),
         }
+    }
+
+    /// Of the request that created the object. A pod that is changed through a subresource was created as a pod.
+    pub(super) fn of_creation(self) -> Self {
+        let is_pod = self.group.is_empty() && self.resource == POD_CREATION.resource;
+        let sub_resource =
+            if is_pod && WAYS_INTO_A_POD.contains(&self.sub_resource) { "" } else { self.sub_resource };
+        Self { operation: POD_CREATION.operation, sub_resource, ..self }
     }
 
     /// As in `k8s.io/apiserver/pkg/admission/plugin/webhook/predicates/rules`: `*` alone matches no

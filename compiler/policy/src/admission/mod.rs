@@ -69,7 +69,7 @@ pub use decide::{Admitted, Facts, LEARNING_ROUNDS, Phase, Reviewed, Wanted};
 pub use fuzz::fuzz;
 pub use in_force::{Excepted, Exception, InForce, Moment, Stage};
 pub use manifest::ManifestContext;
-pub use matching::takes_in_pods;
+pub use matching::{WAYS_INTO_A_POD, takes_in_pods};
 pub use namespaces::Namespaces;
 pub use pointer::MAX_SEGMENTS;
 pub use ratchet::WRITTEN_WHEN_FINALIZED;

@@ -50,7 +50,7 @@ pub(super) fn rule(
         Part::Around => None,
     };
     let Some(read) = read else { return };
-    let also_at_creation = Coordinates { operation: "CREATE", ..coordinates }.matched_by(rule);
+    let also_at_creation = coordinates.of_creation().matched_by(rule);
     let was_selected =
         rule.matches.object_selector.as_ref().is_none_or(|one| selects(one, &ObjectLabels(old)));
     // A condition that reads the request may have kept the rule from applying when the object was created.

@@ -151,6 +151,13 @@ impl RuleReads {
     pub fn touch(&self, rule: &AdmissionRule, path: &[&str]) -> bool {
         rule.validations.iter().any(|validation| self.0.of(&validation.expression).touches(path))
     }
+
+    /// Whether a validation or a condition of the rule may depend on the value at this path.
+    #[must_use]
+    pub fn concern(&self, rule: &AdmissionRule, path: &[&str]) -> bool {
+        let mut conditions = rule.matches.conditions.iter();
+        self.touch(rule, path) || conditions.any(|(_, cel)| self.0.of(cel).touches(path))
+    }
 }
 
 struct Walk<'w> {

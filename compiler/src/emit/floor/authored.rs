@@ -8,28 +8,47 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bailiwick_policy::admission::{Excepted, Exception, WRITTEN_WHEN_FINALIZED, annotation_name};
+use bailiwick_policy::admission::{Excepted, Exception, RuleReads, annotation_name};
 use bailiwick_policy::ir::{Cel, Const};
 use bailiwick_policy::policy::{AdmissionRule, LabelSelector, Validation};
 
 use crate::cel::{ApiServer, CelError, Context, Parameter, ServerNames, Type};
 use crate::emit::EmitError;
 use crate::emit::cell::Cell;
-use crate::emit::{selector, statements};
+use crate::emit::{selector, statements, webhooks};
 
+use super::ratchet::{self, Created, Excuse, WINDS_DOWN};
 use super::sections::Contribution;
+use super::split::MAX_ANNOTATION;
 use super::uses::Uses;
 use super::{
-    Check, FloorRule, MatchSet, Standing, all_containers, container_variables, governed, main_containers,
+    Check, FloorRule, MatchSet, Standing, all_containers, container_variables, governed, labels_of,
+    main_containers, status,
 };
 
-/// Reasons that a validation may give;
-/// <https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/>.
-const REASONS: [&str; 4] = ["Unauthorized", "Forbidden", "Invalid", "RequestEntityTooLarge"];
+/// A reason of a validation as the API server takes it: it refuses policies with any but three, whatever its
+/// documentation says.
+/// <https://github.com/kubernetes/kubernetes/blob/master/pkg/apis/admissionregistration/validation/validation.go>,
+/// `supportedValidationPolicyReason`
+fn reason(authored: &str) -> &'static str {
+    match authored {
+        "Forbidden" | "Unauthorized" => "Forbidden",
+        "RequestEntityTooLarge" => "RequestEntityTooLarge",
+        _ => "Invalid",
+    }
+}
+
+/// Match conditions that a policy may have, see [`super::split`].
+const MAX_CONDITIONS: usize = 64;
+
+/// Most characters of a conjunction: the API server accepts 100,000 in an expression, and an authored one has
+/// at most 16,384.
+const MAX_CONJUNCTION: usize = 64_000;
 
 pub(super) fn rules(cell: &Cell<'_>) -> Result<Vec<Contribution>, EmitError> {
     let mut out = Vec::new();
-    for rule in &cell.policy.admission.rules {
+    let reads = RuleReads::new(&cell.policy.admission);
+    for (index, rule) in cell.policy.admission.rules.iter().enumerate() {
         if !rule.judges() {
             continue;
         }
@@ -41,15 +60,15 @@ pub(super) fn rules(cell: &Cell<'_>) -> Result<Vec<Contribution>, EmitError> {
             out.push((statement, None, Standing::none(note)));
             continue;
         }
-        let Some(matches) = match_set(cell, rule) else {
+        let Some(matches) = match_set(cell, rule, &reads) else {
             out.push((statement, None, Standing::none("it matches nothing that the policy governs")));
             continue;
         };
         let pack = cell.policy.packs.get(usize::from(rule.origin.pack)).map(|pack| &pack.name);
         let exceptions: Vec<&Exception> =
             cell.options.exceptions.iter().filter(|one| Some(&one.pack) == pack).collect();
-        match Carried::new(cell, rule, &exceptions).rule(matches) {
-            Ok(floor) => out.push((statement, Some(floor), Standing::full())),
+        match Carried::new(cell, (index, rule), &exceptions).rule(matches) {
+            Ok((floor, standing)) => out.push((statement, Some(floor), standing)),
             Err(errors) => {
                 let why: Vec<_> = errors.into_iter().map(|error| error.message).collect();
                 let note = format!("the API server's CEL cannot express it: {}", why.join("; "));
@@ -61,7 +80,7 @@ pub(super) fn rules(cell: &Cell<'_>) -> Result<Vec<Contribution>, EmitError> {
 }
 
 /// The requests to which the rule applies; `None`: it applies to none. Its conditions are added later.
-fn match_set(cell: &Cell<'_>, rule: &AdmissionRule) -> Option<MatchSet> {
+fn match_set(cell: &Cell<'_>, rule: &AdmissionRule, reads: &RuleReads) -> Option<MatchSet> {
     let pods = cell.pods()?;
     let mut namespaces = vec![cell.hooked_namespaces()?];
     namespaces.extend(rule.matches.namespace_selector.clone());
@@ -69,24 +88,34 @@ fn match_set(cell: &Cell<'_>, rule: &AdmissionRule) -> Option<MatchSet> {
     if !selector::can_match(&namespaces) || !selector::can_match(&pods) {
         return None;
     }
+    let mut resources = rule.matches.resources.clone();
+    let mut conditions: Vec<_> =
+        governed(&pods).into_iter().map(|(name, expression)| (name, of_pods(&expression))).collect();
+    if status::leads_around(rule, reads, &pods) {
+        resources.push(webhooks::status_rule());
+        conditions.push(status::changes_metadata());
+    }
     Some(MatchSet {
-        resources: rule.matches.resources.clone(),
+        resources,
         exclude: rule.matches.exclude_resources.clone(),
         namespaces,
         objects: rule.matches.object_selector.clone().filter(|objects| objects != &LabelSelector::default()),
-        // Objects other than pods are governed by their namespace alone.
-        conditions: governed(&pods)
-            .into_iter()
-            .map(|(name, expression)| {
-                (name, format!("request.kind.kind != 'Pod' || request.kind.group != '' || ({expression})"))
-            })
-            .collect(),
+        conditions,
     })
+}
+
+/// A condition of pods alone: objects other than pods are governed by their namespace alone.
+fn of_pods(expression: &str) -> String {
+    format!("request.kind.kind != 'Pod' || request.kind.group != '' || ({expression})")
 }
 
 /// One rule that is being carried over to the API server.
 struct Carried<'a> {
     rule: &'a AdmissionRule,
+    /// Its position in the policy.
+    index: usize,
+    /// The pods that the policy governs.
+    pods: LabelSelector,
     shared: &'a [Cel],
     /// The exceptions that name this pack.
     exceptions: &'a [&'a Exception],
@@ -97,7 +126,11 @@ struct Carried<'a> {
 }
 
 impl<'a> Carried<'a> {
-    fn new(cell: &Cell<'a>, rule: &'a AdmissionRule, exceptions: &'a [&'a Exception]) -> Self {
+    fn new(
+        cell: &Cell<'a>,
+        (index, rule): (usize, &'a AdmissionRule),
+        exceptions: &'a [&'a Exception],
+    ) -> Self {
         let mut authored = Context::admission(Type::Dyn);
         if let Some(pack) = cell.policy.packs.get(usize::from(rule.origin.pack)) {
             authored.pack = Arc::new((pack.name.clone(), pack.version.clone()));
@@ -119,6 +152,8 @@ impl<'a> Carried<'a> {
         };
         Self {
             rule,
+            index,
+            pods: cell.pods().unwrap_or_default(),
             shared: &cell.policy.admission.shared,
             exceptions,
             authored,
@@ -127,7 +162,7 @@ impl<'a> Carried<'a> {
         }
     }
 
-    fn rule(&self, mut matches: MatchSet) -> Result<FloorRule, Vec<CelError>> {
+    fn rule(&self, mut matches: MatchSet) -> Result<(FloorRule, Standing), Vec<CelError>> {
         let mut variables = container_variables();
         let server = self.server(
             ServerNames {
@@ -148,19 +183,34 @@ impl<'a> Carried<'a> {
             },
             &mut variables,
         )?;
-        variables.push((WINDS_DOWN.to_owned(), winds_down()));
+        variables.push((WINDS_DOWN.to_owned(), ratchet::winds_down()));
+        let excuse = self.excuse(&before, &mut variables)?;
         let guards = self.conditions(&server, &mut matches)?;
+        let guards = conjunction(&format!("applies{}", self.index), &guards, &mut variables);
         let mut checks = Vec::with_capacity(self.rule.validations.len());
         for validation in &self.rule.validations {
-            checks.push(self.check(validation, &server, &before, &guards)?);
+            checks.push(self.check(validation, (&server, &before), &excuse, &guards)?);
         }
-        let mut audit = Vec::new();
+        let (mut audit, mut left_out) = (Vec::new(), Vec::new());
         for (key, cel) in &self.rule.audit_annotations {
             let value = server.expression(&cel.source, &Type::String)?;
-            audit.push((self.qualified(key), guarded(&guards, &value, "null")));
+            let value = guarded(&guards, &value, "null");
+            if value.len() <= MAX_ANNOTATION {
+                audit.push((self.qualified(key), value));
+            } else {
+                left_out.push(format!("`{key}`"));
+            }
         }
         let from = vec![self.rule.origin.clone()];
-        Ok(FloorRule { action: self.rule.action, matches, variables, checks, audit, from })
+        let standing = if left_out.is_empty() {
+            Standing::full()
+        } else {
+            Standing::partial(&format!(
+                "the API server takes expressions of annotations of at most {MAX_ANNOTATION} bytes; only the webhook writes {}",
+                left_out.join(", ")
+            ))
+        };
+        Ok((FloorRule { action: self.rule.action, matches, variables, checks, audit, from }, standing))
     }
 
     /// The environment with the rule's variables declared; adds their definitions to `variables`.
@@ -199,7 +249,8 @@ impl<'a> Carried<'a> {
         );
         let mut guards = Vec::new();
         for (name, cel) in &self.rule.matches.conditions {
-            if Uses::of(&cel.expr, self.shared).beyond_conditions {
+            let is_full = matches.conditions.len() >= MAX_CONDITIONS;
+            if is_full || Uses::of(&cel.expr, self.shared).beyond_conditions {
                 guards.push(server.expression(&cel.source, &Type::Bool)?);
             } else {
                 let text = inline.expression(&cel.source, &Type::Bool)?;
@@ -209,23 +260,63 @@ impl<'a> Carried<'a> {
         Ok(guards)
     }
 
+    /// When a violation of the old object excuses one of the new. Adds the variables that say so.
+    fn excuse(
+        &self,
+        before: &ApiServer<'_>,
+        variables: &mut Vec<(String, String)>,
+    ) -> Result<Excuse, Vec<CelError>> {
+        let matches = &self.rule.matches;
+        let created = ratchet::created(matches);
+        let foreign = |(_, cel): &(String, Cel)| Uses::of(&cel.expr, self.shared).other_than_object;
+        if created == Created::Never || matches.conditions.iter().any(foreign) {
+            return Ok(Excuse::Never);
+        }
+        let always = created == Created::Always;
+        let mut was = Vec::new();
+        if let Some((variable, expression)) = ratchet::was_governed(&self.pods) {
+            was.push(format!("variables.{variable}"));
+            variables.push((variable, of_pods(&expression)));
+        }
+        let mut applied = Vec::new();
+        if let Created::Where(expression) = created {
+            applied.push(expression);
+        }
+        if let Some(objects) =
+            matches.object_selector.as_ref().filter(|one| **one != LabelSelector::default())
+        {
+            applied.push(selector::cel(objects, &labels_of("oldObject")));
+        }
+        for (_, cel) in &matches.conditions {
+            applied.push(before.expression(&cel.source, &Type::Bool)?);
+        }
+        was.extend(conjunction(&format!("applied{}", self.index), &applied, variables));
+        Ok(Excuse::Before { was, always })
+    }
+
     fn check(
         &self,
         validation: &Validation,
-        server: &ApiServer<'_>,
-        before: &ApiServer<'_>,
+        (server, before): (&ApiServer<'_>, &ApiServer<'_>),
+        excuse: &Excuse,
         guards: &[String],
     ) -> Result<Check, Vec<CelError>> {
         let now = server.expression(&validation.expression.source, &Type::Bool)?;
-        let conditions = self.rule.matches.conditions.iter().map(|(_, cel)| cel);
-        let mut asked = conditions.chain([&validation.expression]);
-        let expression = if asked.any(|cel| Uses::of(&cel.expr, self.shared).other_than_object) {
-            // It compares or depends on the request, so its result for the old object alone means nothing.
-            format!("({now}\n) || variables.{WINDS_DOWN}")
-        } else {
-            let old = before.expression(&validation.expression.source, &Type::Bool)?;
-            format!("({now}\n) || (request.operation == 'UPDATE' && !({old}\n))")
+        let uses = Uses::of(&validation.expression.expr, self.shared);
+        // An expression that compares or depends on the request means nothing for the old object alone, and
+        // one that reads nothing of the object is not excused by it.
+        let excused = match excuse {
+            Excuse::Before { was, .. } if uses.object && !uses.other_than_object => {
+                let old = before.expression(&validation.expression.source, &Type::Bool)?;
+                Some(format!("({} && !({old}\n))", ratchet::on_update(was)))
+            }
+            _ => None,
         };
+        let winds_down = (excused.is_none() || !matches!(excuse, Excuse::Before { always: true, .. }))
+            .then(|| format!("variables.{WINDS_DOWN}"));
+        let terms: Vec<String> =
+            [Some(format!("({now}\n)")), excused, winds_down].into_iter().flatten().collect();
+        let expression = terms.join(" || ");
         let computed = validation.message_expression.as_ref();
         let message_expression =
             computed.map(|cel| server.expression(&cel.source, &Type::String)).transpose()?;
@@ -234,13 +325,11 @@ impl<'a> Carried<'a> {
             Some(excepted) => format!("({excepted}) || ({expression}\n)"),
             None => expression,
         };
-        let reason =
-            if REASONS.contains(&validation.reason.as_str()) { &validation.reason } else { "Invalid" };
         Ok(Check {
             expression: guarded(guards, &expression, "true"),
             message: self.message(validation),
             message_expression,
-            reason: reason.to_owned(),
+            reason: reason(&validation.reason).to_owned(),
         })
     }
 
@@ -257,27 +346,6 @@ impl<'a> Carried<'a> {
         let line = format!("{}: {said}{remedy}", self.rule.name);
         line.split_whitespace().collect::<Vec<_>>().join(" ")
     }
-}
-
-/// The variable that says whether an update only finalizes an object.
-const WINDS_DOWN: &str = "windsDown";
-
-/// Whether an update of an object that is being deleted changes nothing but its finalizers, as CEL; follows
-/// `ratchet::winds_down` of the decision. `dyn`, since the members of an object with a known type cannot be
-/// listed.
-fn winds_down() -> String {
-    let same = |of: &str, left_out: &[&str]| {
-        let (new, old) = (format!("dyn(object{of})"), format!("dyn(oldObject{of})"));
-        let left_out = selector::cel_list(left_out.iter().copied());
-        format!(
-            "{new}.all(k, k in {left_out} || (k in {old} && {new}[k] == {old}[k])) && {old}.all(k, k in {left_out} || k in {new})"
-        )
-    };
-    format!(
-        "request.operation == 'UPDATE' && has(oldObject.metadata.deletionTimestamp) && {} && {}",
-        same("", &["metadata"]),
-        same(".metadata", &WRITTEN_WHEN_FINALIZED)
-    )
 }
 
 /// Whether an exception names the object, as CEL. The API server's policies have no clock, so the caller
@@ -305,11 +373,32 @@ fn excepted(exceptions: &[&Exception], rule: &AdmissionRule) -> Option<String> {
     (!terms.is_empty()).then(|| terms.join(" || "))
 }
 
+/// That all of the expressions hold, as variables: they are computed once for all validations, on a budget of
+/// their own. Returns their uses.
+fn conjunction(name: &str, all: &[String], variables: &mut Vec<(String, String)>) -> Vec<String> {
+    let mut parts: Vec<String> = Vec::new();
+    for one in all {
+        match parts.last_mut() {
+            Some(part) if part.len() + one.len() < MAX_CONJUNCTION => {
+                part.push_str(&format!(" && ({one}\n)"));
+            }
+            _ => parts.push(format!("({one}\n)")),
+        }
+    }
+    let variable = |(at, part): (usize, String)| {
+        let name = if at == 0 { name.to_owned() } else { format!("{name}n{at}") };
+        let used = format!("variables.{name}");
+        variables.push((name, part));
+        used
+    };
+    parts.into_iter().enumerate().map(variable).collect()
+}
+
 /// `expression` where all guards hold, otherwise `otherwise`. A guard that fails to evaluate fails the whole
-/// expression, as a condition does.
+/// expression, as a condition does, unless another guard does not hold.
 fn guarded(guards: &[String], expression: &str, otherwise: &str) -> String {
-    guards
-        .iter()
-        .rev()
-        .fold(expression.to_owned(), |inner, guard| format!("({guard}\n) ? ({inner}\n) : {otherwise}"))
+    if guards.is_empty() {
+        return expression.to_owned();
+    }
+    format!("({}) ? ({expression}\n) : {otherwise}", guards.join(" && "))
 }

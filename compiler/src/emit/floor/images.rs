@@ -5,13 +5,14 @@
 //! after normalisation exactly if it matches as written, with the host in any spelling. A layer with any
 //! other pattern has no floor.
 
+use bailiwick_policy::admission::images::{has_default_port, without_default_port};
 use bailiwick_policy::policy::{Action, ImageDigest, ImageEffect, ImageEntry, ImageLayer};
 
 use crate::emit::selector::cel_string;
 use crate::emit::statements;
 
-use super::sections::Contribution;
-use super::{Check, FloorRule, MatchSet, Standing, container_variables, ratchet};
+use super::sections::{Contribution, Judged};
+use super::{Check, FloorRule, Standing};
 
 /// What follows the registry in a valid reference: path, tag and digest, as `bailiwick_policy::admission`
 /// reads them (<https://github.com/distribution/reference>).
@@ -20,7 +21,7 @@ const TAG: &str = "(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?";
 const DIGEST: &str = "(?:@(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}))?";
 
 /// What layer number `index` contributes.
-pub(super) fn contribution(index: usize, layer: &ImageLayer, matches: &MatchSet) -> Contribution {
+pub(super) fn contribution(index: usize, layer: &ImageLayer, judged: &Judged) -> Contribution {
     let statement = statements::images(index);
     let Some(expression) = layer_expression(layer) else {
         let why = "the API server's CEL cannot normalise image references; only patterns with a registry written out, and not Docker Hub's, have a floor";
@@ -28,7 +29,7 @@ pub(super) fn contribution(index: usize, layer: &ImageLayer, matches: &MatchSet)
     };
     let images = "(@containers.map(c, c.?image.orValue('')) + @pod.spec.?volumes.orValue([]).filter(v, has(v.image)).map(v, v.image.?reference.orValue('')))";
     let check = Check {
-        expression: ratchet(&format!("{images}.all(i, {expression})")),
+        expression: judged.check(&format!("{images}.all(i, {expression})")),
         message: "images: an image of the pod is not allowed; use one that the policy's images allow"
             .to_owned(),
         message_expression: None,
@@ -36,8 +37,8 @@ pub(super) fn contribution(index: usize, layer: &ImageLayer, matches: &MatchSet)
     };
     let rule = FloorRule {
         action: Action::Deny,
-        matches: matches.clone(),
-        variables: container_variables(),
+        matches: judged.matches.clone(),
+        variables: judged.variables(),
         checks: vec![check],
         audit: Vec::new(),
         from: vec![layer.from.clone()],
@@ -87,12 +88,8 @@ fn pattern_expression(pattern: &str) -> Option<String> {
         return None;
     }
     // As the webhook reads a host: in any case, with or without the default port.
-    let own = registry.starts_with("localhost") || registry.starts_with("127.");
-    let (host, port) = match registry.strip_suffix(":443").unwrap_or(registry) {
-        _ if own => (registry, ""),
-        host if host.contains(':') => (host, ""),
-        host => (host, "(?::443)?"),
-    };
+    let host = without_default_port(registry);
+    let port = if has_default_port(host) { "(?::443)?" } else { "" };
     let registry = format!("(?i:{}){port}", regex::escape(host));
     let valid = format!("^{registry}{PATH}{TAG}{DIGEST}$");
     // `**` crosses segments and `*` does not; neither matches into the tag or digest.
@@ -102,9 +99,57 @@ fn pattern_expression(pattern: &str) -> Option<String> {
 }
 
 fn is_hub(registry: &str) -> bool {
-    matches!(registry.strip_suffix(":443").unwrap_or(registry), "docker.io" | "index.docker.io")
+    matches!(without_default_port(registry), "docker.io" | "index.docker.io")
 }
 
 fn within_segments(text: &str) -> String {
     text.split('*').map(regex::escape).collect::<Vec<_>>().join("[^/:@]*")
+}
+
+#[cfg(test)]
+mod tests {
+    use bailiwick_policy::admission::images::Reference;
+    use regex::Regex;
+
+    use super::*;
+
+    /// Whether both expressions of a pattern match. The API server's are of the same library's syntax.
+    fn admits(pattern: &str, image: &str) -> bool {
+        let expression = pattern_expression(pattern).unwrap_or_else(|| panic!("no floor for {pattern}"));
+        let mut texts = expression.split("i.matches('").skip(1).map(|text| text.split("')").next().unwrap());
+        texts.all(|text| Regex::new(&text.replace("\\\\", "\\")).unwrap().is_match(image))
+    }
+
+    /// A pattern of this host takes in an image exactly if the webhook's spelling of both is the same.
+    #[test]
+    fn the_default_port_may_be_left_out_where_the_webhook_leaves_it_out() {
+        let hosts = [
+            "registry:443",
+            "registry:5000",
+            "registry.example.org",
+            "registry.example.org:443",
+            "registry.example.org:5000",
+            "localhost",
+            "localhost:443",
+            "localhost.example.org",
+            "127.0.0.1",
+            "127.0.0.1:443",
+            "[::1]",
+            "[::1]:443",
+            "[2001:db8::1]",
+            "[2001:db8::1]:443",
+        ];
+        let mut same = 0;
+        for host in hosts {
+            let pattern = format!("{host}/app/**");
+            for written in hosts.iter().map(ToString::to_string).chain(["registry".to_owned()]) {
+                let image = format!("{written}/app/x");
+                let name = Reference::parse(&image).map(|image| image.name).unwrap_or_default();
+                let wanted = name == format!("{}/app/x", without_default_port(host));
+                assert_eq!(admits(&pattern, &image), wanted, "{pattern} {image}");
+                same += usize::from(wanted);
+            }
+        }
+        assert!(same > hosts.len(), "{same}");
+    }
 }

@@ -8,7 +8,7 @@
 //!
 //! **UPDATE.** The webhook compares a violation's path with the old object and allows an existing violation
 //! with a warning. CEL in the API server has no paths, so here a check that the old object already failed is
-//! skipped. On CREATE, the floor gives the webhook's verdict. On UPDATE it may allow what the webhook denies: a
+//! skipped, if it was judged (see [`ratchet`]). On CREATE, the floor gives the webhook's verdict. On UPDATE it may allow what the webhook denies: a
 //! second fault of a kind that the object had before. It denies what the webhook allows in two cases only: a
 //! label on the binding of a pod to a node (`closed`), and finalizers that are removed from an object that is
 //! being deleted, where a rule reads nothing but that object and requires them.
@@ -21,7 +21,10 @@ mod closed;
 mod images;
 pub(super) mod own;
 mod pod_security;
+mod ratchet;
 mod sections;
+mod split;
+mod status;
 mod uses;
 
 use std::collections::BTreeMap;
@@ -157,8 +160,11 @@ pub(super) fn admission(cell: &Cell<'_>, stage: impl Fn(Action) -> Action) -> Re
     let mut from: Vec<Origin> = cell.policy.subject.iter().flat_map(|s| s.from.clone()).collect();
     let mut pairs = Vec::with_capacity(groups.len());
     for ((action, matches), rules) in &groups {
-        let name = cell.name(&format!("{}-{}", action_name(*action), matches.hash()?));
-        pairs.push((policy(cell, name.clone(), matches, rules), binding(cell, name, *action)));
+        for (at, part) in split::parts(rules).iter().enumerate() {
+            let number = if at == 0 { String::new() } else { format!("-{}", at + 1) };
+            let name = cell.name(&format!("{}-{}{number}", action_name(*action), matches.hash()?));
+            pairs.push((policy(cell, name.clone(), matches, part), binding(cell, name, *action)));
+        }
         from.extend(rules.iter().flat_map(|rule| rule.from.clone()));
     }
     Ok(Admission { pairs, from, standing })
@@ -272,17 +278,6 @@ fn governed(pods: &LabelSelector) -> Option<(String, String)> {
     let old = selector::cel(pods, &labels_of("oldObject"));
     let expression = format!("(object != null && ({new})) || (oldObject != null && ({old}))");
     Some(("governed-pods".to_owned(), expression))
-}
-
-/// A check of the object that is skipped on UPDATE if the old object already fails it. In `template`, `@pod`
-/// is the pod and `@containers` all its containers.
-fn ratchet(template: &str) -> String {
-    let on = |pod: &str, containers: &str| template.replace("@pod", pod).replace("@containers", containers);
-    format!(
-        "({}) || (request.operation == 'UPDATE' && !({}))",
-        on("object", "variables.containers"),
-        on("oldObject", "variables.oldContainers")
-    )
 }
 
 /// The variables that hold a pod's containers; each is computed only if an expression uses it.

@@ -10,8 +10,38 @@ use crate::emit::{UnmatchedFloor, selector, statements, webhooks};
 use super::closed::labelling;
 use super::{
     Check, FloorRule, MatchSet, Standing, container_variables, governed, images, labels_of, pod_security,
-    ratchet,
+    ratchet, status,
 };
+
+/// The pods that sections judge.
+pub(super) struct Judged {
+    pub(super) matches: MatchSet,
+    /// The variable that says whether the policy governed the old pod, with its expression; `None`: it governs
+    /// every pod.
+    was_governed: Option<(String, String)>,
+}
+
+impl Judged {
+    /// The variables that checks of pods use.
+    pub(super) fn variables(&self) -> Vec<(String, String)> {
+        container_variables().into_iter().chain(self.was_governed.clone()).collect()
+    }
+
+    /// A check of the pod that is skipped on UPDATE if the old pod was governed and already fails it. In
+    /// `template`, `@pod` is the pod and `@containers` all its containers.
+    pub(super) fn check(&self, template: &str) -> String {
+        let on =
+            |pod: &str, containers: &str| template.replace("@pod", pod).replace("@containers", containers);
+        let was: Vec<String> =
+            self.was_governed.iter().map(|(variable, _)| format!("variables.{variable}")).collect();
+        format!(
+            "({}) || ({} && !({}))",
+            on("object", "variables.containers"),
+            ratchet::on_update(&was),
+            on("oldObject", "variables.oldContainers")
+        )
+    }
+}
 
 /// The statement, what it contributes, and how much of it that enforces.
 pub(super) type Contribution = (String, Option<FloorRule>, Standing);
@@ -28,9 +58,10 @@ struct Demand {
 pub(super) fn rules(cell: &Cell<'_>) -> Vec<Contribution> {
     let isolation = &cell.policy.isolation;
     let mut out = Vec::new();
-    let (Some(subject), Some(matches)) = (&cell.policy.subject, match_set(cell)) else { return out };
+    let (Some(subject), Some(judged)) = (&cell.policy.subject, judged(cell)) else { return out };
+    let matches = &judged.matches;
     let mut add = |statement: String, from: &[Origin], demands: Vec<Demand>| {
-        out.push((statement, Some(rule(&matches, from, &demands)), Standing::full()));
+        out.push((statement, Some(rule(&judged, from, &demands)), Standing::full()));
     };
     for stated in &isolation.pod_security {
         let level = stated.value;
@@ -72,14 +103,14 @@ pub(super) fn rules(cell: &Cell<'_>) -> Vec<Contribution> {
         add(statements::HOST_NETWORK.to_owned(), &network.from, vec![demand]);
     }
     for (index, layer) in cell.policy.images.iter().enumerate() {
-        out.push(images::contribution(index, layer, &matches));
+        out.push(images::contribution(index, layer, &judged));
     }
     // In a cluster, other bindings may select such a pod; `closed` is the policy over all of them.
     if cell.options.unmatched == UnmatchedFloor::Own {
-        out.extend(unmatched(cell, subject, &matches));
-        out.extend(unlabelled(cell, subject, &matches));
+        out.extend(unmatched(cell, subject, matches));
+        out.extend(unlabelled(cell, subject, matches));
     }
-    out.extend(kept(cell, subject, &matches));
+    out.extend(kept(cell, subject, matches));
     out
 }
 
@@ -149,27 +180,29 @@ fn token() -> Vec<Demand> {
     ]
 }
 
-/// The match set of every section: governed pods, on creation and change. `None` if nothing can be governed.
-fn match_set(cell: &Cell<'_>) -> Option<MatchSet> {
+/// What every section judges: governed pods, on creation and change. `None` if nothing can be governed.
+fn judged(cell: &Cell<'_>) -> Option<Judged> {
     let pods = cell.pods()?;
     let namespaces = cell.hooked_namespaces()?;
     if !selector::can_match(&pods) || !selector::can_match(&namespaces) {
         return None;
     }
-    Some(MatchSet {
-        resources: webhooks::pod_rules(),
-        exclude: Vec::new(),
-        namespaces,
-        objects: None,
-        conditions: governed(&pods).into_iter().collect(),
-    })
+    let mut conditions: Vec<_> = governed(&pods).into_iter().collect();
+    let mut resources = webhooks::pod_rules();
+    if !conditions.is_empty() {
+        // A label may bring a pod into the policy's reach.
+        resources = webhooks::label_rules();
+        conditions.push(status::changes_metadata());
+    }
+    let matches = MatchSet { resources, exclude: Vec::new(), namespaces, objects: None, conditions };
+    Some(Judged { matches, was_governed: ratchet::was_governed(&pods) })
 }
 
-fn rule(matches: &MatchSet, from: &[Origin], demands: &[Demand]) -> FloorRule {
+fn rule(judged: &Judged, from: &[Origin], demands: &[Demand]) -> FloorRule {
     let checks = demands
         .iter()
         .map(|demand| Check {
-            expression: ratchet(&demand.template),
+            expression: judged.check(&demand.template),
             message: format!("{}: {}; {}", demand.section, demand.fault, demand.remedy),
             message_expression: None,
             reason: "Forbidden".to_owned(),
@@ -177,8 +210,8 @@ fn rule(matches: &MatchSet, from: &[Origin], demands: &[Demand]) -> FloorRule {
         .collect();
     FloorRule {
         action: Action::Deny,
-        matches: matches.clone(),
-        variables: container_variables(),
+        matches: judged.matches.clone(),
+        variables: judged.variables(),
         checks,
         audit: Vec::new(),
         from: from.to_vec(),
@@ -211,7 +244,7 @@ fn unmatched(cell: &Cell<'_>, subject: &Subject, matches: &MatchSet) -> Option<C
     };
     let rule = FloorRule {
         action: Action::Deny,
-        matches: MatchSet { conditions: Vec::new(), ..matches.clone() },
+        matches: MatchSet { resources: webhooks::pod_rules(), conditions: Vec::new(), ..matches.clone() },
         variables: Vec::new(),
         checks: vec![check],
         audit: Vec::new(),

@@ -5,6 +5,8 @@ use bailiwick_policy::ir::{Expr, Root};
 /// What an expression uses, including through `variables`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Uses {
+    /// Whether it uses the object.
+    pub(super) object: bool,
     /// Whether it uses what may differ between two requests about equal objects: the request itself, or the
     /// old object.
     pub(super) other_than_object: bool,
@@ -24,6 +26,7 @@ impl Uses {
                 Expr::Root(Root::OldObject | Root::Request | Root::Authorizer | Root::RequestResource) => {
                     uses.other_than_object = true;
                 }
+                Expr::Root(Root::Object) | Expr::PodContainers(_) => uses.object = true,
                 Expr::Root(Root::NamespaceObject) => uses.beyond_conditions = true,
                 Expr::Shared(index) => {
                     uses.beyond_conditions = true;

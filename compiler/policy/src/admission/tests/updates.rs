@@ -276,6 +276,26 @@ fn an_authored_rule_ratchets_by_what_it_reads() {
         allowed
         warn probe@1.0.0/memory-limits: cannot be evaluated: no such key: limits (was there before this update) (); set resources.limits.memory"#]],
     );
+    // The same through a subresource of pods: the pod was judged when it was created.
+    let debugged = with(
+        unlimited(IMAGE),
+        &format!(
+            r#"{{"spec": {{"ephemeralContainers": [{}]}}}}"#,
+            r#"{"name": "d", "image": "IMAGE",
+            "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}}"#
+                .replace("IMAGE", IMAGE)
+        ),
+    );
+    let mut way = policy();
+    let rule = way.admission.rules.iter_mut().find(|rule| rule.name == "memory-limits").unwrap();
+    let mut ways = rule.matches.resources[0].clone();
+    ways.resources = vec!["pods/ephemeralcontainers".to_owned()];
+    ways.operations = vec!["UPDATE".to_owned()];
+    rule.matches.resources.push(ways);
+    let request = sub_update("ephemeralcontainers", unlimited(IMAGE), debugged);
+    let decision = reviewer(vec![way]).review(&request, Phase::Validate);
+    let found = decision.findings.iter().find(|finding| finding.rule == "memory-limits").unwrap();
+    assert_eq!((decision.allowed, found.effect), (true, Effect::Warn), "{}", shown(&decision));
     // A limit that was removed.
     let decision =
         reviewer(vec![policy()]).review(&update(stored_with_image(IMAGE), unlimited(IMAGE)), Phase::Validate);
