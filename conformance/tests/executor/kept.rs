@@ -104,7 +104,7 @@ fn a_path_that_the_clerk_refuses_is_not_in_the_log() {
     // The program that is missing is the pack's text, and told.
     let (_, call) = caller.call("missing.program", json!({}));
     assert_eq!(kind(&call), "SetupFailed", "{call}");
-    drop(executor);
+    assert!(executor.terminate().expect("it ends").success());
     let text = segments(&stage);
     assert!(text.matches("SetupFailed").count() >= 4 && !text.contains("TOP-SECRET"), "{text}");
 }
