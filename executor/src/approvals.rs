@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signature, VerifyingKey};
 use serde_json::{Value, json};
 
+use crate::calls::weight;
 use crate::refusal::Refusal;
 use crate::wire::{ApprovalGroup, ApprovalSubmission, OpenQuestion};
 
@@ -21,6 +22,9 @@ const MAX_QUESTIONS: usize = 4096;
 /// Most bytes of what all questions bind, as JSON: each shows its call's arguments, which may be as large as
 /// a request.
 const MAX_QUESTION_BYTES: usize = 64 << 20;
+
+/// Most bytes that all of that takes in memory: a number in an array takes many times its text.
+const MAX_QUESTION_MEMORY: usize = 128 << 20;
 
 /// Most bytes of a question besides what it binds: ids, groups, and the keys that signed.
 const QUESTION_FRAME_BYTES: usize = 8 << 10;
@@ -43,14 +47,16 @@ pub struct Question {
     signed: BTreeMap<String, String>,
     /// Length of `binds` as JSON.
     size: usize,
+    /// What `binds` takes in memory.
+    weight: usize,
 }
 
 impl Question {
     /// A question that has no signature yet.
     #[must_use]
     pub fn new(request: ApprovalRequest, session: String, call: String, binds: Value) -> Self {
-        let size = binds.to_string().len();
-        Self { request, session, call, binds, signed: BTreeMap::new(), size }
+        let (size, weight) = (binds.to_string().len(), weight(&binds));
+        Self { request, session, call, binds, signed: BTreeMap::new(), size, weight }
     }
 
     /// The question as approvers see it.
@@ -121,7 +127,10 @@ impl Questions {
             return Err(Refusal::Busy(format!("limit of {MAX_QUESTIONS} open questions reached")));
         }
         let held: usize = by_id.values().map(|question| question.size).sum();
-        if held.saturating_add(question.size) > MAX_QUESTION_BYTES {
+        let weight: usize = by_id.values().map(|question| question.weight).sum();
+        if held.saturating_add(question.size) > MAX_QUESTION_BYTES
+            || weight.saturating_add(question.weight) > MAX_QUESTION_MEMORY
+        {
             return Err(Refusal::Busy(
                 "the open questions have reached the memory limit; answer some, or wait until they lapse"
                     .to_owned(),
@@ -244,6 +253,23 @@ mod tests {
             requirements: Vec::new(),
         };
         Question::new(request, "s".to_owned(), "c".to_owned(), json!(shown))
+    }
+
+    #[test]
+    fn questions_take_no_more_memory_than_the_bound_together() {
+        let questions = Questions::default();
+        // Two bytes of text each, and sixteen times as much in memory: a bit more than a quarter of the bound.
+        let numbers = Value::from(vec![0; MAX_QUESTION_MEMORY / 4 / size_of::<Value>()]);
+        let asked = |id: &str| {
+            let Question { request, session, call, .. } = question(id.to_owned(), "");
+            questions.add(Question::new(request, session, call, numbers.clone()))
+        };
+        for id in ["0", "1", "2"] {
+            asked(id).unwrap();
+        }
+        assert!(matches!(asked("late"), Err(Refusal::Busy(_))));
+        questions.withdraw("1");
+        asked("late").unwrap();
     }
 
     #[test]

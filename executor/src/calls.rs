@@ -9,7 +9,7 @@
 //! ```
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use crate::limits::STDIN_BACKLOG;
 use crate::output::Output;
 use crate::refusal::Refusal;
+use crate::room::{Room, Share};
 use crate::wire::{Decision, Outcome, ResultDecision};
 
 /// One call.
@@ -90,6 +91,8 @@ struct Backlog {
     /// What the parts take in memory.
     held: usize,
     closed: bool,
+    /// The room that they take, of the input of all calls.
+    share: Option<Share>,
 }
 
 /// What a part takes in memory besides its bytes: its place in the queue, which doubles when it is full, and two
@@ -153,7 +156,8 @@ impl CallState {
         let stdin = match call.input {
             Input::Empty => None,
             Input::Text(text) => {
-                Some(Backlog { held: Backlog::cost(&text), parts: [text].into(), closed: true })
+                let held = Backlog::cost(&text);
+                Some(Backlog { held, parts: [text].into(), closed: true, share: None })
             }
             Input::Stream => Some(Backlog::default()),
         };
@@ -351,6 +355,9 @@ impl CallState {
                  besides its own, they may take {MAX_HELD} bytes"
             )));
         }
+        if let Some(share) = &mut backlog.share {
+            share.grow_to(backlog.held + cost)?;
+        }
         backlog.held += cost;
         backlog.closed = close;
         if cost > 0 {
@@ -360,6 +367,13 @@ impl CallState {
             command.input();
         }
         Ok(())
+    }
+
+    /// Lets the input that waits take part of this room, which it has together with that of other calls.
+    pub(crate) fn share_input(&self, room: &Arc<Room>) {
+        if let Some(backlog) = self.lock().stdin.as_mut().filter(|backlog| !backlog.closed) {
+            backlog.share = Some(Share::empty(room));
+        }
     }
 
     /// The next part of the input; `Err` once there is no more.
@@ -372,6 +386,9 @@ impl CallState {
         match backlog.parts.pop_front() {
             Some(part) => {
                 backlog.held -= Backlog::cost(&part);
+                if let Some(share) = &mut backlog.share {
+                    share.shrink_to(backlog.held);
+                }
                 Ok(Some(part))
             }
             None if backlog.closed => Err(InputEnd),
@@ -389,7 +406,7 @@ impl CallState {
 const NODE_BYTES: usize = 640;
 
 /// Approximate bytes that a value takes in memory: a listing takes many times the length of its text.
-fn weight(value: &Value) -> usize {
+pub(crate) fn weight(value: &Value) -> usize {
     let own = match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 0,
         Value::String(text) => text.len(),
@@ -408,8 +425,6 @@ pub struct InputEnd;
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     /// A call that runs.
@@ -448,6 +463,25 @@ pub(crate) mod tests {
     fn a_call_without_a_command_says_that_it_cannot_be_cancelled() {
         assert_eq!(call("c", "s", false).cancel(), Err(Refusal::NotCancellable));
         assert_eq!(call("c", "s", true).cancel(), Ok(()));
+    }
+
+    #[test]
+    fn the_input_of_all_calls_together_is_bounded() {
+        let room = Room::new(STDIN_BACKLOG + STDIN_BACKLOG / 2, "input");
+        let [first, second] = ["c1", "c2"].map(|id| reading(id, Input::Stream));
+        first.share_input(&room);
+        second.share_input(&room);
+        let large = Bytes::from(vec![b'x'; STDIN_BACKLOG]);
+        first.feed(large.clone(), false).unwrap();
+        let refused = second.feed(large.clone(), true);
+        assert!(matches!(refused, Err(Refusal::Busy(_))), "{refused:?}");
+        second.feed(large.slice(..1024), false).unwrap();
+        // What the command reads has left, and so has what waited for one that has ended.
+        first.take_input().unwrap();
+        second.take_input().unwrap();
+        second.feed(large.clone(), false).unwrap();
+        second.end(Ended { outcome: None, result: None, result_decision: None });
+        first.feed(large, false).unwrap();
     }
 
     /// A command that receives no orders.

@@ -39,6 +39,7 @@ pub mod metrics;
 pub mod output;
 mod places;
 pub mod refusal;
+pub mod room;
 pub mod run;
 pub mod sessions;
 pub mod subject;

@@ -14,6 +14,10 @@ pub struct Limits {
     /// Largest request body: arguments of a call, or a file of the workspace in base64
     #[arg(long, value_name = "BYTES", default_value_t = 4 << 20)]
     pub max_body_bytes: usize,
+    /// Bytes of large requests at one time: bodies of more than 64 KiB that arrive or wait, and what arguments take that weigh more than 256 KiB as values, until their
+    /// call has ended. More are answered with 429, and a call that would take more by itself with 413. Smaller requests are bounded by connections and calls
+    #[arg(long, value_name = "BYTES", default_value_t = 128 << 20)]
+    pub max_held_bytes: usize,
     /// Open connections of the call socket; further ones wait in its queue. The admin socket has 16 of its own
     #[arg(long, value_name = "N", default_value_t = 512)]
     pub max_connections: usize,
@@ -82,3 +86,6 @@ pub(crate) const CHUNK_BYTES: usize = 64 << 10;
 
 /// Bytes of standard input that wait for a program which does not read, each part charged with what it takes in memory; more is answered with 429.
 pub(crate) const STDIN_BACKLOG: usize = 1 << 20;
+
+/// The same, of all calls together: a caller may have many commands that do not read.
+pub(crate) const MAX_INPUT_BYTES: usize = 64 << 20;

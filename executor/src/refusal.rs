@@ -11,6 +11,13 @@ pub enum Refusal {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// The call would take more memory than all large requests may take together.
+    TooHeavy {
+        /// Bytes that its arguments take as values.
+        weight: usize,
+        /// The limit, in bytes.
+        most: usize,
+    },
     /// The body did not come in time.
     TooSlow,
     /// No such session, or it was closed.
@@ -67,7 +74,7 @@ impl Refusal {
     pub const fn word(&self) -> &'static str {
         match self {
             Self::Malformed(_) => "malformed",
-            Self::TooLarge { .. } => "too-large",
+            Self::TooLarge { .. } | Self::TooHeavy { .. } => "too-large",
             Self::TooSlow => "too-slow",
             Self::UnknownSession => "unknown-session",
             Self::UnknownCall => "unknown-call",
@@ -97,6 +104,11 @@ impl Refusal {
         let text = match self {
             Self::Malformed(why) | Self::BadApproval(why) | Self::Busy(why) => why,
             Self::TooLarge { limit } => return format!("the body has more than {limit} bytes"),
+            Self::TooHeavy { weight, most } => {
+                return format!(
+                    "the arguments have so many values that they take {weight} bytes of memory, and all requests together have {most}"
+                );
+            }
             Self::KeysUsedUp { most } => {
                 return format!("limit of {most} idempotency keys of this session reached");
             }
@@ -128,6 +140,7 @@ impl Refusal {
     pub const fn help(&self) -> Option<&'static str> {
         Some(match self {
             Self::TooLarge { .. } => "send large inputs as files by `workspace.write`, in parts",
+            Self::TooHeavy { .. } => "send data as one string, or as a file by `workspace.write`",
             Self::UnknownSession => "open one by POST /v1/sessions",
             Self::UnknownApproval => "the agent repeats its call and gets a new question",
             Self::NoStdin => "the pack allows it by `stdin: Stream`",

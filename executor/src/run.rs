@@ -26,6 +26,7 @@ use crate::executor::Executor;
 use crate::judge;
 use crate::metrics::OutcomeLabel;
 use crate::output::Output;
+use crate::room::Share;
 use crate::sessions::{SessionState, Turn};
 use crate::supervise::{Over, WakePipe, supervise};
 use crate::view;
@@ -50,6 +51,8 @@ pub struct Job {
     pub turn: Turn,
     /// Its place among the calls that run.
     pub seat: OwnedSemaphorePermit,
+    /// The room that its arguments take.
+    pub share: Share,
 }
 
 /// The result of a run.

@@ -103,7 +103,7 @@ fn resident_kib(process: u32) -> u64 {
 }
 
 /// The most that it ever had.
-fn most_resident_kib(process: u32) -> u64 {
+pub(crate) fn most_resident_kib(process: u32) -> u64 {
     status_kib(process, "VmHWM:")
 }
 

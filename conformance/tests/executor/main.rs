@@ -17,5 +17,6 @@ mod privileges;
 mod questions;
 mod records;
 mod replays;
+mod room;
 mod sessions;
 mod stage;

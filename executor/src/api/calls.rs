@@ -49,7 +49,10 @@ pub(super) async fn start(
     let key = idempotency_key(&headers)?;
     let request: CallRequest = body.json()?;
     let durable_result = request.wait_for_result_record;
-    let (call, rest) = match app.enter(&session, &request, key) {
+    let entered = app.enter(&session, &request, key);
+    // The text goes, and the room that it takes: what was read from it has room of its own.
+    drop((request, body));
+    let (call, rest) = match entered {
         Err(NotEntered::Refused(refusal)) => return Err(refusal),
         Err(NotEntered::Repeats(known)) => (known, None),
         Ok(entered) => {
@@ -266,7 +269,7 @@ pub(super) async fn stdin(
     body: Body,
 ) -> Result<StatusCode, Refusal> {
     let call = app.call(&session, &call)?;
-    call.feed(body.0, query.close)?;
+    call.feed(body.bytes, query.close)?;
     Ok(StatusCode::ACCEPTED)
 }
 

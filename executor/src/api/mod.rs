@@ -9,6 +9,7 @@
 //! the call socket; subject fields in requests are refused as unknown fields.
 
 mod approvals;
+mod body;
 mod calls;
 mod drain;
 pub mod listen;
@@ -20,15 +21,14 @@ mod tools;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use axum::routing::{get, post};
-use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 
+pub(crate) use body::Body;
+
 use crate::executor::Executor;
-use crate::limits::MAX_UNHEARD_BYTES;
 use crate::refusal::Refusal;
 
 /// What handlers work with.
@@ -65,19 +65,6 @@ pub fn admin_router(app: App) -> Router {
         .with_state(app)
 }
 
-/// A body that arrived whole, in time and within the limit.
-pub(crate) struct Body(pub(crate) Bytes);
-
-impl FromRequest<App> for Body {
-    type Rejection = Refusal;
-
-    async fn from_request(request: Request, app: &App) -> Result<Self, Refusal> {
-        let limits = app.limits();
-        let read = tokio::time::timeout(limits.read_timeout(), whole(request, limits.max_body_bytes));
-        read.await.unwrap_or(Err(Refusal::TooSlow)).map(Self)
-    }
-}
-
 /// The parameters of a URL's query.
 pub(crate) struct Params<T>(pub(crate) T);
 
@@ -87,34 +74,6 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
         let read = Query::from_request_parts(parts, app).await;
         read.map(|Query(query)| Self(query)).map_err(|error| Refusal::Malformed(error.body_text()))
-    }
-}
-
-/// Reads a body. One that is too large is read within a bound and discarded: a client that still writes when
-/// the connection is closed sees a broken pipe and never the answer.
-async fn whole(request: Request, limit: usize) -> Result<Bytes, Refusal> {
-    let mut body = request.into_body();
-    let (mut kept, mut length) = (Vec::new(), 0_usize);
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Refusal::Malformed(format!("the body breaks off: {error}")))?;
-        let Ok(part) = frame.into_data() else { continue };
-        length = length.saturating_add(part.len());
-        if length <= limit {
-            kept.extend_from_slice(&part);
-        } else if length - limit <= MAX_UNHEARD_BYTES {
-            kept = Vec::new();
-        } else {
-            break;
-        }
-    }
-    if length <= limit { Ok(kept.into()) } else { Err(Refusal::TooLarge { limit }) }
-}
-
-impl Body {
-    /// The body as JSON.
-    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
-        serde_json::from_slice(&self.0)
-            .map_err(|error| Refusal::Malformed(format!("the body is not what is expected here: {error}")))
     }
 }
 

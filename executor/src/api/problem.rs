@@ -12,7 +12,7 @@ const fn status(refusal: &Refusal) -> StatusCode {
     use StatusCode as S;
     match refusal {
         R::Malformed(_) => S::BAD_REQUEST,
-        R::TooLarge { .. } => S::PAYLOAD_TOO_LARGE,
+        R::TooLarge { .. } | R::TooHeavy { .. } => S::PAYLOAD_TOO_LARGE,
         R::TooSlow => S::REQUEST_TIMEOUT,
         R::UnknownSession | R::UnknownCall | R::UnknownApproval | R::NoSuchPath => S::NOT_FOUND,
         R::BadApproval(_) => S::FORBIDDEN,

@@ -16,7 +16,7 @@ use crate::wire::Session;
 struct Open {}
 
 pub(super) async fn open(State(app): State<App>, body: Body) -> Result<(StatusCode, Json<Session>), Refusal> {
-    if !body.0.is_empty() {
+    if !body.bytes.is_empty() {
         let Open {} = body.json()?;
     }
     let session = blocking(&app, |app| app.open_session()).await?;

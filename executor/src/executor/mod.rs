@@ -29,9 +29,10 @@ use crate::clock::{BehindLog, Moment};
 use crate::docket::{Docket, DocketError};
 use crate::host::Host;
 use crate::ids;
-use crate::limits::Limits;
+use crate::limits::{Limits, MAX_INPUT_BYTES};
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
+use crate::room::Room;
 use crate::sessions::{SessionState, Sessions};
 use crate::warm::Sandboxes;
 use crate::wire;
@@ -80,6 +81,10 @@ pub struct Executor {
     /// Every tool of the policy.
     tools: Vec<wire::Tool>,
     listings: Semaphore,
+    /// Room for large requests.
+    room: Arc<Room>,
+    /// Room for what waits to be read by commands.
+    inputs: Arc<Room>,
     /// How many failures of openings were reported.
     openings_told: AtomicU64,
 }
@@ -133,6 +138,8 @@ impl Executor {
             seats: Arc::new(Semaphore::new(settings.limits.max_calls)),
             tools,
             listings: Semaphore::new(1),
+            room: Room::new(settings.limits.max_held_bytes, "large requests"),
+            inputs: Room::new(MAX_INPUT_BYTES, "input that waits for commands"),
             openings_told: AtomicU64::new(0),
         })
     }
@@ -166,6 +173,12 @@ impl Executor {
     #[must_use]
     pub const fn listings(&self) -> &Semaphore {
         &self.listings
+    }
+
+    /// Room for large requests.
+    #[must_use]
+    pub const fn room(&self) -> &Arc<Room> {
+        &self.room
     }
 
     /// Where calls are recorded.

@@ -16,6 +16,7 @@ use crate::calls::{CallState, Input, NewCall};
 use crate::docket::OwedResult;
 use crate::metrics::{EffectLabel, EffectValue};
 use crate::refusal::Refusal;
+use crate::room::Share;
 use crate::run::Job;
 use crate::sessions::{SessionState, Turn};
 use crate::wire::CallRequest;
@@ -47,6 +48,8 @@ pub struct Entered {
     /// The question that it answers.
     approval: Option<String>,
     seat: OwnedSemaphorePermit,
+    /// The room that its arguments take.
+    share: Share,
 }
 
 /// Why a request takes no place.
@@ -111,10 +114,12 @@ impl Executor {
         // A question is about one call: a repeated request with an approval continues that call.
         let answered = approval.as_deref().map(|id| self.questions.call_of(&session.id, id));
         let id = answered.transpose()?.unwrap_or_else(|| ids::fresh("c"));
+        // Before they are read: as values they may take a hundred times what their text takes.
+        let share = Share::of_call(&self.room, &request.tool, arguments)?;
         let call =
             ToolCall::parse(&id, &session.id, self.subject.clone(), &request.tool, arguments.as_bytes())
                 .map_err(|error| Refusal::Malformed(error.to_string()))?;
-        Ok(Entered { session, call, asked, key, approval, seat })
+        Ok(Entered { session, call, asked, key, approval, seat, share })
     }
 
     /// Waits for the turn, and decides the call. Only on a thread that may block.
@@ -131,7 +136,7 @@ impl Executor {
     /// # Errors
     /// As for [`Executor::start_call`].
     pub fn decide_call(self: &Arc<Self>, entered: Entered, turn: Turn) -> Result<Started, Refusal> {
-        let Entered { session, call, asked, key, approval, seat } = entered;
+        let Entered { session, call, asked, key, approval, seat, share } = entered;
         session.accepts()?;
         // The first request with this key has been decided meanwhile.
         if let Some(known) = self.repeated(&session, key.as_deref(), &asked)? {
@@ -158,6 +163,7 @@ impl Executor {
             runs: plan.is_some(),
             cancellable: plan.is_some_and(|plan| plan.sandbox().is_some()),
         });
+        state.share_input(&self.inputs);
         let state = Arc::new(state);
         let note = || {
             session.calls.fetch_add(1, Ordering::Relaxed);
@@ -173,7 +179,7 @@ impl Executor {
             return Ok(Started::before(state));
         };
         let (executor, of_job) = (Arc::clone(self), Arc::clone(&state));
-        let job = Job { executor, call: of_job, session: Arc::clone(&session), owed, turn, seat };
+        let job = Job { executor, call: of_job, session: Arc::clone(&session), owed, turn, seat, share };
         // Before anything else: after a fault, a repeated request finds the call with its end, and runs nothing.
         self.calls.insert(&state, key);
         note()?;
