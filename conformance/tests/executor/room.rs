@@ -1,8 +1,9 @@
 //! Callers that send a lot at one time: what the executor holds for all of them together is bounded, and small
 //! calls are served meanwhile.
 
-use std::io::Write as _;
+use std::io::{Read, Write as _};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bailiwick_conformance::patience::until;
@@ -142,4 +143,44 @@ fn arguments_of_many_values_in_many_sessions_take_no_more_than_the_bound() {
     assert!(statuses.contains(&403), "{statuses:?}");
     let grown = most_resident_kib(executor.id()).saturating_sub(before);
     assert!(grown < MOST_KIB, "{AT_ONCE} calls took {grown} KiB");
+}
+
+/// Bytes of the files in a folder.
+fn bytes_in(folder: &Path) -> u64 {
+    let files = std::fs::read_dir(folder).expect("the folder").map(|file| file.expect("a file"));
+    files.map(|file| file.metadata().expect("a file").len()).sum()
+}
+
+#[test]
+fn calls_that_no_rule_is_about_do_not_fill_the_disk_with_their_arguments() {
+    let stage = Stage::new(&own_pack());
+    let executor = stage.start(&[]);
+    let session = Caller::new(&executor).session;
+    let disclosures = stage.path().join("state/disclosures");
+    let small = br#"{"tool": "no.such.tool", "args": {"a": 1}}"#;
+    assert_eq!(status(&executor, &session, small), 403);
+    let before = bytes_in(&disclosures);
+    assert_eq!(status(&executor, &session, &text(LARGE)), 403);
+    // The tool is there, and its schema has no such member.
+    let unfit = format!(r#"{{"tool": "count.calls", "args": {{"a": "{}"}}}}"#, "x".repeat(LARGE));
+    assert_eq!(status(&executor, &session, unfit.as_bytes()), 403);
+    let grown = bytes_in(&disclosures) - before;
+    assert!(grown < 16 << 10, "two denied calls of 4 MiB left {grown} bytes");
+    assert!(executor.terminate().expect("it ends").success());
+    let mut openings = String::new();
+    for file in std::fs::read_dir(&disclosures).expect("the folder") {
+        let mut file = std::fs::File::open(file.expect("a file").path()).expect("a file");
+        file.read_to_string(&mut openings).expect("text");
+    }
+    // What is left proves what was sent to whoever has it.
+    assert_eq!(openings.matches(&format!(r#"\"bytes\":{}"#, LARGE + 8)).count(), 2, "{openings}");
+    let output =
+        stage.bailiwick(&["audit", "replay", "state", "--bundle", "bundle.json", "--format", "json"]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a report");
+    let replay = &report["replay"];
+    assert_eq!(
+        (output.status.code(), &replay["equal"], &replay["withoutInputs"], &replay["different"]),
+        (Some(6), &json!(1), &json!(2), &json!([])),
+        "{report}"
+    );
 }

@@ -1,18 +1,24 @@
 //! The content of records: of a decision, of the end of a call, of a session. Nothing here decides or writes.
 
 use bailiwick_audit::{Entry, Mode, Openings};
+use bailiwick_policy::canonical;
 use bailiwick_policy::policy::tools::Keep;
 use bailiwick_policy::tool::{
     DecisionRecord, Effect, ResultDecision, ResultEffect, RuleOutcome, RuleReport, StateDelta, ToolCall,
     ToolDecision, VerifiedApproval,
 };
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::{Docket, DocketError, End};
 
 /// Most bytes that the rules over a result take in its record, whose length is bounded; larger ones are kept
 /// with the facts, which are stored separately.
 const RULES_BYTES: usize = 3 << 10;
+
+/// Longest arguments that are kept of a call that was denied before any rule was asked. Everybody may send such
+/// calls, and no counter limits them; what is kept of one takes six times its arguments.
+const UNRULED_BYTES: usize = 16 << 10;
 
 impl Docket {
     /// The entry for the end of a call.
@@ -76,17 +82,23 @@ impl Docket {
             record.rules.iter().filter(|rule| matches!(rule.outcome, RuleOutcome::Failed(_))).collect();
         let said = json!({ "denial": reason, "failed": failed });
         let used = approval.map(form).transpose()?;
+        // The arguments that run; the ones that were sent are in the inputs.
+        let arguments = form(decision.call().arguments())?;
+        let (arguments, facts) = match unruled(record, &arguments)? {
+            Some(sent) => (None, json!({ "facts": null, "sent": sent, "idempotencyKey": key })),
+            None => (
+                Some(arguments),
+                json!({ "facts": record.facts, "inputs": text(&decision.inputs)?, "idempotencyKey": key }),
+            ),
+        };
         Ok(Entry {
             time_ms: Some(record.delta.at_ms),
             subject: Some(form(call.subject())?),
             session: Some(call.session().to_owned()),
             call: Some(call.id().to_owned()),
             tool: Some(call.tool().to_owned()),
-            // The arguments that run; the ones that were sent are in the inputs.
-            arguments: Some(form(decision.call().arguments())?),
-            facts: Some(
-                json!({ "facts": record.facts, "inputs": text(&decision.inputs)?, "idempotencyKey": key }),
-            ),
+            arguments,
+            facts: Some(facts),
             state_delta: Some(form(&record.delta)?),
             policy_digest: Some(self.policy.digest().to_owned()),
             rules: Some(json!(record.rules.iter().map(RuleReport::bare).collect::<Vec<_>>())),
@@ -101,6 +113,18 @@ impl Docket {
             ..Entry::default()
         })
     }
+}
+
+/// What is kept in the place of long arguments and of all inputs, if the call was denied before any rule was asked:
+/// who has the arguments can show that they were sent.
+fn unruled(record: &DecisionRecord, arguments: &Value) -> Result<Option<Value>, DocketError> {
+    // Facts are derived just before the rules are asked.
+    if !record.facts.is_null() {
+        return Ok(None);
+    }
+    let text = canonical::text_of(arguments).map_err(|error| DocketError::Form(error.to_string()))?;
+    let sent = || json!({ "bytes": text.len(), "sha256": bailiwick_audit::hex(&Sha256::digest(&text)) });
+    Ok((text.len() > UNRULED_BYTES).then(sent))
 }
 
 /// The part of a record about a decision over a result. The message of a failed condition may repeat values
