@@ -6,6 +6,7 @@ use bailiwick_audit::Recorded;
 use bailiwick_executor::calls::CallState;
 use bailiwick_executor::docket::OwedResult;
 use bailiwick_executor::executor::Executor;
+use bailiwick_executor::room::Share;
 use bailiwick_executor::run::Job;
 use bailiwick_executor::sessions::{SessionState, Turn};
 use bailiwick_policy::tool::ToolCall;
@@ -18,9 +19,10 @@ fn run(
     allegation: Recorded<ToolCall>,
     turn: Turn,
     seat: OwnedSemaphorePermit,
+    share: Share,
 ) {
     let owed = OwedResult::new(executor.docket(), allegation);
-    Job { executor, call, session, owed, turn, seat }.run(None);
+    Job { executor, call, session, owed, turn, seat, share }.run(None);
 }
 
 fn main() {}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bailiwick_executor::calls::CallState;
 use bailiwick_executor::docket::OwedResult;
 use bailiwick_executor::executor::Executor;
+use bailiwick_executor::room::Share;
 use bailiwick_executor::run::Job;
 use bailiwick_executor::sessions::{SessionState, Turn};
 use bailiwick_policy::tool::{Permit, PlannedCall};
@@ -17,9 +18,10 @@ fn run(
     permit: Permit<PlannedCall>,
     turn: Turn,
     seat: OwnedSemaphorePermit,
+    share: Share,
 ) {
     let owed = OwedResult::new(executor.docket(), permit);
-    Job { executor, call, session, owed, turn, seat }.run(None);
+    Job { executor, call, session, owed, turn, seat, share }.run(None);
 }
 
 fn main() {}
