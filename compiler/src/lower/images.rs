@@ -29,9 +29,7 @@ pub(super) fn lower(spec: &PolicyPackSpec, out: &mut Findings<'_>) -> Vec<ImageL
                     at.member("match").index(index),
                     error.to_string(),
                 );
-                out.push(diagnostic.with_help(
-                    "write `registry.example.org/team/**`; tags and digests are not part of a pattern",
-                ));
+                out.push(diagnostic.with_help(error.help()));
             }
         }
         entries.push(ImageEntry {

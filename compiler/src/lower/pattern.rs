@@ -1,7 +1,9 @@
 //! Patterns over image references: which are valid, and whether one is contained in another.
 //!
 //! `*` matches any characters except `/`, and `**` any characters. A reference is normalised before it is
-//! matched, so a pattern without a registry matches nothing.
+//! matched, so a pattern without a registry matches nothing, nor does one with another name of Docker Hub.
+
+use bailiwick_policy::admission::images::{Reference, is_port};
 
 /// Longest pattern in bytes; the name in a reference has at most 255 characters.
 const MAX_BYTES: usize = 512;
@@ -23,6 +25,33 @@ pub(crate) enum PatternError {
         "`{0}` names no registry, but references are normalised to `registry/name` before they are matched"
     )]
     Registry(String),
+    /// A port that no reference has.
+    #[error("`{0}` has a port that no image name has: it is a number from 1 to 65535 without leading zeros")]
+    Port(String),
+    /// Another name of Docker Hub.
+    #[error(
+        "`{0}` matches nothing, because references are normalised from `index.docker.io` to `docker.io` before they are matched"
+    )]
+    Index(String),
+    /// A path of one segment on Docker Hub.
+    #[error(
+        "`{0}` matches nothing, because references are normalised to `docker.io/library/name` before they are matched"
+    )]
+    Library(String),
+    /// Something else that no reference has.
+    #[error("`{0}` is not a name that an image can have")]
+    Name(String),
+}
+
+impl PatternError {
+    /// What to write.
+    pub(crate) const fn help(&self) -> &'static str {
+        match self {
+            Self::Index(_) => "write `docker.io/…`",
+            Self::Library(_) => "write `docker.io/library/…`, or `docker.io/**` for all of Docker Hub",
+            _ => "write `registry.example.org/team/**`; tags and digests are not part of a pattern",
+        }
+    }
 }
 
 /// Whether this is a pattern that can match a normalised reference.
@@ -47,7 +76,24 @@ pub(crate) fn check(text: &str) -> Result<(), PatternError> {
     if !registry_like || (name.is_empty() && !registry.contains("**")) {
         return error(PatternError::Registry);
     }
-    Ok(())
+    if !port_can_match(registry) {
+        return error(PatternError::Port);
+    }
+    match registry.strip_suffix(":443").unwrap_or(registry) {
+        "index.docker.io" => error(PatternError::Index),
+        "docker.io" if !name.contains('/') && !name.contains("**") => error(PatternError::Library),
+        _ if !text.contains('*') && Reference::parse(text).is_none() => error(PatternError::Name),
+        _ => Ok(()),
+    }
+}
+
+/// Whether some host has this port, which may have wildcards.
+fn port_can_match(registry: &str) -> bool {
+    let Some((host, port)) = registry.rsplit_once(':') else { return true };
+    let by_wildcard = port.contains('*')
+        && !port.starts_with('0')
+        && port.bytes().all(|byte| byte.is_ascii_digit() || byte == b'*');
+    !host.contains(':') && (by_wildcard || is_port(port))
 }
 
 /// A piece of a pattern.
@@ -139,7 +185,23 @@ mod tests {
 
     #[test]
     fn patterns_that_match_nothing_are_refused() {
-        for good in ["r.io/a", "r.io/**", "localhost/a", "r:5000/a/*", "**", "*.example.org/x/**"] {
+        for good in [
+            "r.io/a",
+            "r.io/**",
+            "localhost/a",
+            "r:5000/a/*",
+            "r.io:443/a",
+            "r.io:*/a",
+            "r.io:5*/**",
+            "**",
+            "*.example.org/x/**",
+            "docker.io/library/nginx",
+            "docker.io/bitnami/*",
+            "docker.io/**",
+            "docker.io/a**",
+            "docker.io:5000/nginx",
+            "*.docker.io/nginx",
+        ] {
             assert_eq!(check(good), Ok(()), "{good}");
         }
         for bad in [
@@ -152,6 +214,22 @@ mod tests {
             "r.io//a",
             "r.io/a b",
             "r.io",
+            "index.docker.io/evil/**",
+            "index.docker.io:443/library/nginx",
+            "docker.io/nginx",
+            "docker.io:443/nginx",
+            "docker.io/*",
+            "docker.io/nginx-*",
+            "r.io:05000/**",
+            "r.io:0443/a",
+            "r.io:0/**",
+            "r.io:65536/**",
+            "r.io:0*/**",
+            "r.io:/**",
+            "r.io:https/**",
+            "r:5000:5000/**",
+            "r.io/a_-b",
+            "-r.io/a",
         ] {
             assert!(check(bad).is_err(), "{bad}");
         }

@@ -380,4 +380,23 @@ mod tests {
         );
         assert!(layer.objection("a b", Judge::Words).unwrap().message.contains("not an image reference"));
     }
+
+    #[test]
+    fn no_spelling_of_a_host_leads_around_its_denial() {
+        let layer = layer(&[
+            (&["**"], ImageEffect::Allow, ImageDigest::Any),
+            (&["evil.example.org/**", "192.0.2.1/**"], ImageEffect::Deny, ImageDigest::Any),
+        ]);
+        assert_eq!(layer.objection("good.example.org:443/x", Judge::Words), None);
+        for image in [
+            "evil.example.org/x",
+            "EVIL.example.org:443/x",
+            "evil.example.org:0443/x",
+            "evil.example.org:000443/x",
+            "[::ffff:192.0.2.1]/x",
+            "[0:0:0:0:0:ffff:c000:201]:443/x",
+        ] {
+            assert!(layer.objection(image, Judge::Words).is_some(), "{image}");
+        }
+    }
 }

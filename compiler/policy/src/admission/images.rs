@@ -4,10 +4,13 @@
 //!
 //! Terms. *Reference*: `[domain/]path[:tag][@digest]`, normalised as docker and containerd do (`nginx` is
 //! `docker.io/library/nginx`); <https://github.com/distribution/reference>. *Name*: domain and path, which
-//! patterns are matched with. The host has one spelling: lower case, without the default port. Otherwise a
-//! denied registry could be reached as `EVIL.example.org` or `evil.example.org:443`.
+//! patterns are matched with. The host has one spelling: lower case, an address in its shortest form, without
+//! the default port. Otherwise a denied registry could be reached as `EVIL.example.org`,
+//! `evil.example.org:443`, or `[2001:db8:0::1]`. A port with leading zeros, which containerd would connect to,
+//! makes no reference.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 
 /// The longest reference that is read; longer ones cannot be pulled either (255 for the name, 128 for the
 /// tag, a digest).
@@ -89,10 +92,10 @@ fn normalised_name(name: &str) -> Option<String> {
         Some((first, rest)) if is_domain_like(first) => (first, rest),
         _ => ("docker.io", name),
     };
-    if !is_domain(domain) || path.is_empty() || !path.split('/').all(is_component) {
+    if path.is_empty() || !path.split('/').all(is_component) {
         return None;
     }
-    let domain = domain.to_ascii_lowercase();
+    let domain = canonical_domain(domain)?;
     // Only capital letters make this a host instead of a path: in the one spelling it would be a path on
     // docker.io.
     if !is_domain_like(&domain) {
@@ -134,23 +137,41 @@ fn is_domain_like(first: &str) -> bool {
     first.contains(['.', ':']) || first == "localhost" || first.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
-fn is_domain(domain: &str) -> bool {
+/// A domain in its one spelling, with the port that it is written with; `None` if it is none.
+fn canonical_domain(domain: &str) -> Option<String> {
     let (host, port) = match domain.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, Some(port)),
         _ => (domain, None),
     };
     let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    let host_ok = match address {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => host.split('.').all(|label| {
-            !label.is_empty()
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-        }),
+    let host = match address {
+        Some(address) => {
+            let address: Ipv6Addr = address.parse().ok()?;
+            // A connection to a mapped address goes to the IPv4 address.
+            address.to_ipv4_mapped().map_or_else(|| format!("[{address}]"), |mapped| mapped.to_string())
+        }
+        None if host.split('.').all(is_label) => host.to_ascii_lowercase(),
+        None => return None,
     };
-    let digits = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-    host_ok && port.is_none_or(digits)
+    match port {
+        None => Some(host),
+        Some(port) if is_port(port) => Some(format!("{host}:{port}")),
+        Some(_) => None,
+    }
+}
+
+fn is_label(label: &str) -> bool {
+    !label.is_empty()
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+        && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+/// Whether this is a port in its one spelling: 1 to 65535 without leading zeros.
+#[must_use]
+pub fn is_port(port: &str) -> bool {
+    let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+    digits && !port.starts_with('0') && port.parse::<u16>().is_ok()
 }
 
 /// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`
@@ -225,6 +246,12 @@ mod tests {
             ("[2001:db8::1]:443/a", "[2001:db8::1]/a", Some("latest")),
             ("[::1]:443/a", "[::1]:443/a", Some("latest")),
             ("localhost.example.org:443/a", "localhost.example.org/a", Some("latest")),
+            ("[2001:DB8:0:0::1]:443/a", "[2001:db8::1]/a", Some("latest")),
+            ("[0:0:0:0:0:0:0:1]:5000/a", "[::1]:5000/a", Some("latest")),
+            ("[0::1]:443/a", "[::1]:443/a", Some("latest")),
+            // Connections to it go to the IPv4 address.
+            ("[::ffff:c000:201]:443/a", "192.0.2.1/a", Some("latest")),
+            ("registry:65535/a", "registry:65535/a", Some("latest")),
         ] {
             let reference = Reference::parse(text).unwrap_or_else(|| panic!("{text}"));
             assert_eq!((reference.name.as_str(), reference.tag.as_deref()), (name, tag), "{text}");
@@ -261,6 +288,13 @@ mod tests {
             "a:v1:v2",
             "a\n",
             "https://a/b",
+            // Go would connect to port 443 of the same host, and to 5000.
+            "evil.example.org:0443/a",
+            "localhost:05000/a",
+            "registry:00/a",
+            "registry:0/a",
+            "registry:65536/a",
+            "registry:+443/a",
             bare,
             &long,
         ] {
