@@ -5,10 +5,13 @@
 //! network:
 //!   egress:
 //!   - {name: imds, to: {cidr: 169.254.169.254/32}, ports: [{port: 80}]}
+//!   - {name: google, to: {cidr: "fd20:ce::254/128"}, ports: [{port: 80}]}
 //! ```
 //!
 //! ```text
 //! error[BW0706] at spec.network.egress[0].to.cidr: egress rule `imds` reaches a cloud's metadata service
+//!   help: take the address out, and give pods credentials by workload identity
+//! error[BW0706] at spec.network.egress[1].to.cidr: egress rule `google` reaches a cloud's metadata service
 //!   help: take the address out, and give pods credentials by workload identity
 //! ```
 //!
@@ -37,6 +40,7 @@ const ADDRESSES: &[&str] = &[
     "169.254.170.23/32",
     "fd00:ec2::23/128",
     "fd00:ec2::254/128",
+    "fd20:ce::254/128",
 ];
 
 pub(super) fn check(view: &View<'_>, out: &mut Findings<'_>) {

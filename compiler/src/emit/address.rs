@@ -11,8 +11,8 @@ use super::EmitError;
 
 /// Metadata services of cloud providers, link-local, private and NAT64 ranges, in the order in which they are
 /// excepted. Sources: RFC 1918, 3927, 4193, 4291, 6052, 6598; AWS IMDS, ECS and EKS Pod Identity, Azure
-/// WireServer, Alibaba metadata.
-pub(super) const SPECIAL: [(&str, &str); 16] = [
+/// WireServer, Alibaba metadata, and Google's metadata server for machines with IPv6 alone.
+pub(super) const SPECIAL: [(&str, &str); 17] = [
     ("10.0.0.0/8", "private"),
     ("100.64.0.0/10", "shared address space"),
     ("100.100.100.200/32", "metadata"),
@@ -28,6 +28,7 @@ pub(super) const SPECIAL: [(&str, &str); 16] = [
     ("fc00::/7", "private"),
     ("fd00:ec2::23/128", "metadata"),
     ("fd00:ec2::254/128", "metadata"),
+    ("fd20:ce::254/128", "metadata"),
     ("fe80::/10", "link-local"),
 ];
 
@@ -150,6 +151,7 @@ mod tests {
     fn halves_of_the_world_do_not_bring_metadata_back() {
         assert!(excepted("128.0.0.0/1", &[]).unwrap().contains(&"169.254.0.0/16".to_owned()));
         assert!(excepted("169.254.0.0/16", &[]).unwrap().contains(&"169.254.169.254/32".to_owned()));
+        assert_eq!(excepted("fd20::/16", &[]).unwrap(), ["fd20:ce::254/128"]);
     }
 
     #[test]
