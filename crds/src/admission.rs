@@ -36,7 +36,9 @@ pub struct AdmissionRule {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub variables: Vec<Variable>,
-    /// What is written in first, in order.
+    /// What is written in first, in order. Of a pod that exists, an update writes labels, annotations, images and deadlines,
+    /// `pods/resize` CPU and memory, and `pods/ephemeralcontainers` the containers that are new; what else a mutation says is left out there.
+    /// Other subresources are refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mutations: Vec<Mutation>,
     /// What must hold.

@@ -152,6 +152,7 @@ codes! { TARGETS:
     bw0524_recorded_admission,
     bw0525_pod_backend,
     bw0526_api_server_cost,
+    bw0527_unwritten_mutation,
 }
 
 // No effect.

@@ -79,6 +79,7 @@ fn lower_rule(
         }
     }
     let validations = validations(wire, at, &mut cel);
+    mutations::refuse_unwritten(wire, at, cel.out);
     let mutations = mutations::lower(&wire.mutations, at, &mut cel);
     let audit_annotations = wire.audit_annotations.iter().enumerate().filter_map(|(index, annotation)| {
         let at = at.member("auditAnnotations").index(index).member("valueExpression");

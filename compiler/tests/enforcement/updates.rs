@@ -85,3 +85,59 @@ fn the_policy_names_what_its_rules_are_asked_about() {
     let creation = format!("resources: [{}]", rule("pods", "CREATE"));
     assert_eq!(of(&creation, OF_PODS), "pods");
 }
+
+/// What the webhook answers to an update of a pod, by a pack whose rule over pods writes this.
+fn written(mutation: &str, (before, after): (&str, &str), way: &str) -> String {
+    let sections = format!(
+        "subjects: {{namespaces: {{selector: {{matchLabels: {{zone: agents}}}}}}, unmatched: Deny}}\nadmission:\n  rules:\n  - name: writes\n    match: {{resources: [{}]}}\n    mutations: [{{{mutation}}}]\n",
+        rule("pods", "CREATE, UPDATE")
+    );
+    decision_over(&compiled(&document("example", &sections)), (after, Some(before)), way, Operation::Update)
+}
+
+#[test]
+fn a_mutation_of_pods_is_carried_out_whichever_way_a_pod_is_changed() {
+    let limit = r#"field: "spec.containers[*].resources.limits.memory", value: 1Gi"#;
+    let large = pod(&LIMITED.replace("1Gi", "8Gi"), "");
+    let said = written(limit, (&pod(LIMITED, ""), &large), "resize");
+    assert!(
+        said.starts_with("allowed")
+            && said.contains(r#""path":"/spec/containers/0/resources/limits/memory","value":"1Gi""#),
+        "{said}"
+    );
+    let unprivileged = r#"field: "spec.ephemeralContainers[*].securityContext.privileged", value: false"#;
+    let debugged = pod(
+        LIMITED,
+        r#", "ephemeralContainers": [{"name": "d", "image": "i", "securityContext": {"privileged": true}}]"#,
+    );
+    let said = written(unprivileged, (&pod(LIMITED, ""), &debugged), "ephemeralcontainers");
+    assert!(
+        said.starts_with("allowed")
+            && said
+                .contains(r#""path":"/spec/ephemeralContainers/0/securityContext/privileged","value":false"#),
+        "{said}"
+    );
+    // What a resize cannot change is left alone.
+    let said = written(unprivileged, (&debugged, &debugged), "resize");
+    assert!(said.starts_with("allowed") && said.ends_with("[]"), "{said}");
+}
+
+#[test]
+fn a_mutation_that_nothing_carries_out_is_refused() {
+    let codes = |resources: &str, operations: &str| {
+        let sections = format!(
+            "admission:\n  rules:\n  - name: writes\n    match: {{resources: [{}]}}\n    mutations: [{{field: metadata.labels.seen, value: 'yes'}}]\n",
+            rule(resources, operations)
+        );
+        let compiled = compiled(&document("example", &sections));
+        compiled.all().map(|one| one.to_string()).filter(|one| one.contains("BW0527")).count()
+    };
+    for carried_out in ["pods", "'*'", "pods, pods/ephemeralcontainers, pods/resize"] {
+        assert_eq!(codes(carried_out, "CREATE, UPDATE"), 0, "{carried_out}");
+    }
+    for not in ["pods/status", "pods/binding", "'pods/*'", "'*/*'", "'*/resize'", "services/status"] {
+        assert_eq!(codes(&format!("pods, {not}"), "CREATE, UPDATE"), 1, "{not}");
+    }
+    assert_eq!(codes("pods", "'*'"), 0);
+    assert_eq!(codes("pods", "DELETE, CONNECT"), 1);
+}

@@ -18,8 +18,9 @@
 //! `subjects`), as opposed to an authored rule. *Ratchet*: an UPDATE is judged on what it changes.
 //!
 //! `/validate` judges the pod that will be stored, exactly as it came: what `/mutate` should have written
-//! must be there. Templates are judged after the mutations that their pods will get. [`Reviewer::admit`]
-//! calls both in turn, as the API server does.
+//! must be there. Templates are judged after the mutations that their pods will get. A policy that is not
+//! enforced yet writes nothing, and judges what it would have written. [`Reviewer::admit`] calls both in turn,
+//! as the API server does.
 
 pub mod defaults;
 pub mod evidence;
@@ -37,6 +38,7 @@ pub mod templates;
 mod allowance;
 mod annotation;
 mod apply;
+mod changeable;
 mod decide;
 mod digests;
 mod field;

@@ -7,7 +7,7 @@
 //!
 //! Refused: two writers of one field that disagree, whichever came first, and writing fields that identify or
 //! place the pod. An existing pod's spec is immutable except for a few fields; on UPDATE a mutation of the
-//! other fields is left out, because the API server would reject the whole request.
+//! other fields is left out, because the API server would reject the whole request (see [`super::changeable`]).
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -18,6 +18,7 @@ use crate::decision::{Effect, Finding, PatchOp};
 use crate::json::{Json, Map};
 use crate::policy::{Action, AdmissionRule, MutateWhen, Mutation, PodSecurityLevel, ServiceAccountToken};
 
+use super::changeable::Changeable;
 use super::patch::{between, leaves};
 use super::pointer::{escape, get, position, segments, set};
 use super::ready::ReadyRule;
@@ -37,8 +38,7 @@ pub(super) struct Draft<'m> {
     original: &'m Json<'m>,
     pub(super) object: Json<'m>,
     place: Option<Place>,
-    /// Whether the object is a stored pod, most of whose spec is immutable.
-    stored_pod: bool,
+    changeable: Changeable<'m>,
     writes: BTreeMap<String, Write>,
     own: BTreeMap<String, (Json<'static>, String)>,
     pub(super) findings: Vec<Finding>,
@@ -86,13 +86,13 @@ pub(super) struct Surroundings<'m> {
 }
 
 impl<'m> Draft<'m> {
-    /// A draft of an object. `place`: where its pod is; `stored_pod`: whether the pod already exists.
-    pub(super) fn new(original: &'m Json<'m>, place: Option<Place>, stored_pod: StoredPod) -> Self {
+    /// A draft of an object. `place`: where its pod is.
+    pub(super) fn new(original: &'m Json<'m>, place: Option<Place>, changeable: Changeable<'m>) -> Self {
         Self {
             original,
             object: original.clone(),
             place,
-            stored_pod: stored_pod == StoredPod::Yes,
+            changeable,
             writes: BTreeMap::new(),
             own: BTreeMap::new(),
             findings: Vec::new(),
@@ -102,7 +102,7 @@ impl<'m> Draft<'m> {
     /// Applies the mutations of one rule, if its conditions hold.
     pub(super) fn author(&mut self, bound: &'m Bound, ready: ReadyRule<'m>, around: Surroundings<'m>) {
         let rule = ready.rule;
-        if rule.mutations.is_empty() {
+        if !rule.mutations.iter().any(|mutation| self.changeable.concerns(mutation)) {
             return;
         }
         let applies = Session::new(bound, self.inputs(around), around.budget).applies(ready);
@@ -131,7 +131,7 @@ impl<'m> Draft<'m> {
 
     fn fail(&mut self, bound: &Bound, rule: &AdmissionRule, refusal: Refusal) {
         let Refusal { message, field, cause } = refusal;
-        let finding = Finding {
+        let mut finding = Finding {
             effect: match rule.action {
                 Action::Deny => Effect::Deny,
                 Action::Warn => Effect::Warn,
@@ -144,6 +144,7 @@ impl<'m> Draft<'m> {
             remedy: None,
             reason: "Invalid".to_owned(),
         };
+        bound.temper(&mut finding);
         self.findings.push(within_reach(finding, cause));
     }
 
@@ -162,18 +163,21 @@ impl<'m> Draft<'m> {
             }
             Mutation::JsonPatch { .. } => {
                 let operations = self.evaluated(bound, expression, around)?;
+                if !self.changeable.takes_some(&operations) {
+                    return Ok(());
+                }
                 let mut after = self.object.clone();
                 json_patch::apply(&mut after, &operations)
                     .map_err(|message| Refusal::at(String::new(), message))?;
                 self.replace(after, &writer, around)
             }
             Mutation::ApplyConfiguration { .. } => {
-                let partial = self.evaluated(bound, expression, around)?;
+                let partial = self.changeable.pruned(self.evaluated(bound, expression, around)?);
                 let mut after = self.object.clone();
                 match apply::merge(&mut after, partial) {
                     Ok(()) => self.replace(after, &writer, around),
                     // What cannot be merged there could not be written there either.
-                    Err((_, path)) if self.stored_pod && targets::immutable_in_stored_pod(&path) => Ok(()),
+                    Err((_, path)) if !self.changeable.takes(&path) => Ok(()),
                     Err((message, path)) => Err(Refusal::at(targets::field(&path), message)),
                 }
             }
@@ -211,7 +215,7 @@ impl<'m> Draft<'m> {
                 if !present(self.original, &target) && get(&self.object, &target) != Some(&value) {
                     return Err(self.disagreement(&target, writer));
                 }
-            } else if !(self.stored_pod && targets::immutable_in_stored_pod(&target)) {
+            } else if self.changeable.takes(&target) {
                 set(&mut after, &target, value)
                     .map_err(|error| Refusal::at(targets::field(&target), error.to_string()))?;
             }
@@ -221,8 +225,11 @@ impl<'m> Draft<'m> {
 
     /// Accepts a mutated object if its writer may write what it changes.
     fn replace(&mut self, after: Json<'m>, writer: &str, around: Surroundings<'m>) -> Result<(), Refusal> {
+        let after = self.changeable.kept(&self.object, after);
         let changes = changes(&self.object, &after);
-        if self.stored_pod && changes.iter().any(|(path, _)| targets::immutable_in_stored_pod(path)) {
+        if matches!(self.changeable, Changeable::StoredPod)
+            && changes.iter().any(|(path, _)| targets::immutable_in_stored_pod(path))
+        {
             return Ok(());
         }
         let selected = |label: &str| around.policies.iter().any(|bound| bound.selects_by(label));
@@ -339,15 +346,6 @@ impl<'m> Draft<'m> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wrote {
     Yes,
-    No,
-}
-
-/// Whether a draft is of a pod that already exists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum StoredPod {
-    /// UPDATE of a pod.
-    Yes,
-    /// Everything else.
     No,
 }
 

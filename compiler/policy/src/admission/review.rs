@@ -10,12 +10,13 @@ use crate::json::Json;
 use crate::policy::Subject;
 
 use super::annotation::annotation_name;
+use super::changeable::{Changeable, Way};
 use super::decide::{Found, cell};
 use super::digests::pin;
 use super::evidence::Inquiry;
 use super::in_force::{Moment, Stage};
 use super::matching::{Coordinates, POD_CREATION, selectors_hold};
-use super::mutate::{Draft, StoredPod, Surroundings};
+use super::mutate::{Draft, Surroundings};
 use super::namespaces::Namespace;
 use super::ready::ReadyRule;
 use super::request::{AdmissionRequest, Operation};
@@ -93,11 +94,25 @@ enum Pins<'p> {
     AllBut(Option<&'p Json<'p>>),
 }
 
+impl Candidates {
+    const fn at(place: Place) -> Self {
+        match place {
+            Place::Pod => Self::Resource,
+            Place::Template(_) => Self::Templates,
+        }
+    }
+}
+
 const NULL: &Json<'static> = &Json::Null;
 
 /// The first of the policies with the strictest stage.
 fn strictest<'r, 's>(reach: &'s [(&'r Bound, &'r Subject)]) -> Option<&'s (&'r Bound, &'r Subject)> {
     reach.iter().min_by_key(|(bound, _)| std::cmp::Reverse(bound.stage))
+}
+
+/// The policies that write: one that does not deny yet does not write yet.
+fn enforced<'r>(governing: &[&'r Bound]) -> Vec<&'r Bound> {
+    governing.iter().copied().filter(|bound| bound.stage == Stage::Enforce).collect()
 }
 
 impl<'r> Review<'r> {
@@ -150,6 +165,14 @@ impl<'r> Review<'r> {
         matches!(self.request.operation, Operation::Create | Operation::Update)
     }
 
+    /// Whether the request only takes finalizers from what is being deleted.
+    fn winds_down(&self) -> bool {
+        match (self.request.operation, &self.request.object, &self.request.old_object) {
+            (Operation::Update, Some(object), Some(old)) => ratchet::winds_down(object, old),
+            _ => false,
+        }
+    }
+
     /// Whether sections judge the request: writes of pods and templates, but not of their status.
     fn sections_apply(&self) -> bool {
         self.written() && self.place.is_some() && self.request.sub_resource != "status"
@@ -185,46 +208,33 @@ impl<'r> Review<'r> {
     /// The patch, and the patched object.
     pub(super) fn mutate(&self) -> (Decision, Option<Json<'static>>) {
         let mut found = Found::default();
-        // Ephemeral containers come through their own sub-resource, and run images.
-        let ephemeral = self.place == Some(Place::Pod) && self.request.sub_resource == "ephemeralcontainers";
-        let writable = self.written() && (self.request.sub_resource.is_empty() || ephemeral);
-        let Some(object) = self.request.object.as_ref().filter(|_| writable) else {
+        let changeable = Changeable::of(self.place, self.request);
+        let (Some(changeable), Some(object)) = (changeable, self.request.object.as_ref()) else {
             return (found.decision(), None);
         };
         if let Some(finding) = self.unknown_namespace() {
             return (self.refused(finding), None);
         }
         let is_pod = self.place == Some(Place::Pod);
-        // On a new object it means nothing: the API server removes it, and a file may say anything.
-        let deleting = self.request.operation == Operation::Update
-            && object.at(&["metadata", "deletionTimestamp"]).is_some_and(|at| *at != Json::Null);
         // `/validate` denies a pod of the wrong shape, and says what is wrong.
-        if deleting || (is_pod && shape::fault(object).is_some()) {
+        if self.winds_down() || (is_pod && shape::fault(object).is_some()) {
             return (found.decision(), None);
         }
-        let stored = if is_pod && self.request.operation == Operation::Update {
-            StoredPod::Yes
-        } else {
-            StoredPod::No
-        };
         let old = self.request.old_object.as_ref();
         for (bound, subject) in self.in_reach() {
             if !is_pod || subjects::selected(subject, object, old) {
                 found.govern(bound);
             }
         }
-        let mut draft = Draft::new(object, self.place, stored);
-        // A policy that does not deny yet does not write yet.
-        let enforced: Vec<&Bound> =
-            found.governing.iter().copied().filter(|bound| bound.stage == Stage::Enforce).collect();
-        if !ephemeral {
-            self.write(&mut draft, &enforced, Candidates::Resource, old);
-        }
-        if is_pod && stored == StoredPod::No && !found.governing.is_empty() {
+        let mut draft = Draft::new(object, self.place, changeable);
+        let enforced = enforced(&found.governing);
+        self.write(&mut draft, &enforced, Candidates::Resource, old);
+        if is_pod && !changeable.is_stored_pod() && !found.governing.is_empty() {
             enforced.iter().for_each(|bound| draft.own(bound));
             draft.stamp(&cell(&found.governing));
         }
-        if is_pod {
+        // A resize runs no image.
+        if is_pod && !matches!(changeable, Changeable::Through(Way::Resize, _)) {
             pin(&mut draft, &enforced, self.knows.images, old);
         }
         found.findings.append(&mut draft.findings);
@@ -283,10 +293,7 @@ impl<'r> Review<'r> {
         let mut found = Found::default();
         let object = self.request.object.as_ref();
         let old = self.request.old_object.as_ref();
-        let winds_down = match (self.request.operation, object, old) {
-            (Operation::Update, Some(object), Some(old)) => ratchet::winds_down(object, old),
-            _ => false,
-        };
+        let winds_down = self.winds_down();
         match (self.place, object) {
             (Some(place @ Place::Pod), Some(pod)) => {
                 let view = View { place, pod, old };
@@ -352,21 +359,29 @@ impl<'r> Review<'r> {
                 continue;
             }
             found.govern(bound);
-            // A policy that is not enforced yet has not written into the pod either: the pod is judged as it
-            // would be then.
-            if bound.stage != Stage::Enforce
-                && view.place == Place::Pod
-                && self.request.operation == Operation::Create
-            {
-                let pod = self.mutated(view.pod, &[bound], Pins::AllBut(None)).0;
-                let mut inner = Found::default();
-                self.shortened().judged_by(bound, subject, View { pod: &pod, ..view }, &mut inner);
-                found.findings.append(&mut inner.findings);
-                found.annotations.append(&mut inner.annotations);
+            let unwritten = match view.place {
+                Place::Pod => self.request.operation == Operation::Create,
+                Place::Template(_) => true,
+            };
+            if unwritten && bound.stage != Stage::Enforce {
+                self.pod_as_written(bound, subject, view, found);
             } else {
                 self.judged_by(bound, subject, view, found);
             }
         }
+    }
+
+    /// Judges a pod by a policy that is not enforced yet, and so has not written into it: as it would be then.
+    fn pod_as_written(&self, bound: &'r Bound, subject: &Subject, view: View<'r>, found: &mut Found<'r>) {
+        let candidates = Candidates::at(view.place);
+        let (pod, faults) = self.mutated(view.pod, &[bound], candidates, Pins::AllBut(view.old));
+        let old = view.old.map(|old| self.mutated(old, &[bound], candidates, Pins::None).0);
+        found.findings.extend(faults.into_iter().map(|fault| view.place.finding(fault)));
+        let mut inner = Found::default();
+        let view = View { pod: &pod, old: old.as_ref(), place: view.place };
+        self.shortened().judged_by(bound, subject, view, &mut inner);
+        found.findings.append(&mut inner.findings);
+        found.annotations.append(&mut inner.annotations);
     }
 
     /// Judges a pod by the sections and rules of one policy that selects it.
@@ -385,10 +400,9 @@ impl<'r> Review<'r> {
             }
             found.findings.append(&mut findings);
         }
-        let candidates = if view.place == Place::Pod { Candidates::Resource } else { Candidates::Templates };
         let asking = Asking {
             coordinates: Coordinates::of(self.request),
-            candidates,
+            candidates: Candidates::at(view.place),
             inputs: self.inputs(view.pod, view.old, Some(view.pod)),
             place: view.place,
             before,
@@ -436,11 +450,13 @@ impl<'r> Review<'r> {
                 .collect()
         };
         let (governing, old_governing) = (governs(&made), old_made.as_ref().map(governs).unwrap_or_default());
-        let (pod, faults) = self.mutated(&made, &governing, Pins::AllBut(old_made.as_ref()));
-        let old_pod = old_made.as_ref().map(|old| self.mutated(old, &old_governing, Pins::None).0);
-        found
-            .findings
-            .extend(faults.into_iter().map(|fault| Finding { field: place.field(&fault.field), ..fault }));
+        let candidates = Candidates::Templates;
+        let pins = Pins::AllBut(old_made.as_ref());
+        let (pod, faults) = self.mutated(&made, &enforced(&governing), candidates, pins);
+        let old_pod = old_made
+            .as_ref()
+            .map(|old| self.mutated(old, &enforced(&old_governing), candidates, Pins::None).0);
+        found.findings.extend(faults.into_iter().map(|fault| place.finding(fault)));
         let mut inner = Found::default();
         Review { ..self.shortened() }.pod(View { place, pod: &pod, old: old_pod.as_ref() }, &mut inner);
         governing.into_iter().for_each(|bound| found.govern(bound));
@@ -470,12 +486,18 @@ impl<'r> Review<'r> {
         }
     }
 
-    fn mutated(&self, pod: &Json<'_>, governing: &[&Bound], pins: Pins<'_>) -> (Json<'static>, Vec<Finding>) {
+    fn mutated(
+        &self,
+        pod: &Json<'_>,
+        governing: &[&Bound],
+        candidates: Candidates,
+        pins: Pins<'_>,
+    ) -> (Json<'static>, Vec<Finding>) {
         if shape::fault(pod).is_some() {
             return (pod.clone().into_owned(), Vec::new());
         }
-        let mut draft = Draft::new(pod, Some(Place::Pod), StoredPod::No);
-        self.shortened().write(&mut draft, governing, Candidates::Templates, None);
+        let mut draft = Draft::new(pod, Some(Place::Pod), Changeable::All);
+        self.shortened().write(&mut draft, governing, candidates, None);
         governing.iter().for_each(|bound| draft.own(bound));
         if let Pins::AllBut(old) = pins {
             pin(&mut draft, governing, self.knows.images, old);

@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 
+use crate::decision::Finding;
 use crate::json::{Json, Map};
 
 use super::request::{AdmissionRequest, Operation};
@@ -50,6 +51,11 @@ impl Place {
         }
         let (_, _, path) = TEMPLATES.iter().find(|(of, plural, _)| (*of, *plural) == (group, resource))?;
         request.sub_resource.is_empty().then_some(Self::Template(path))
+    }
+
+    /// A finding about the pod, as one about the object.
+    pub(super) fn finding(self, of_pod: Finding) -> Finding {
+        Finding { field: self.field(&of_pod.field), ..of_pod }
     }
 
     /// Maps a field path of the pod back to the object.

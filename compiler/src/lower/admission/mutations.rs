@@ -1,13 +1,48 @@
 //! Lowers the mutations of one rule.
 
-use bailiwick_crds::admission::Mutation as Wire;
+use bailiwick_crds::admission::{AdmissionRule, Mutation as Wire, Operation, ResourceRule};
 use bailiwick_policy::admission::MAX_SEGMENTS;
 use bailiwick_policy::policy::{MutateWhen, Mutation};
 
+use super::super::Findings;
 use super::super::expressions::Expressions;
 use crate::cel::Type;
-use crate::check::bw0225_mutation_field;
+use crate::check::{bw0225_mutation_field, bw0527_unwritten_mutation};
 use crate::diagnostic::{Diagnostic, FieldPath};
+
+/// The subresources that mutations are carried out on.
+const WRITTEN: [&str; 2] = ["pods/ephemeralcontainers", "pods/resize"];
+
+/// Refuses mutations of what nothing is written into. The rule's own `match` counts, not the subresources
+/// that are added to it.
+pub(super) fn refuse_unwritten(rule: &AdmissionRule, at: &FieldPath, out: &mut Findings<'_>) {
+    if rule.mutations.is_empty() {
+        return;
+    }
+    let mut refuse = |at: FieldPath, what: &str, help: &'static str| {
+        let message = format!("the mutations of rule `{}` are not carried out on {what}", rule.name);
+        out.push(Diagnostic::new(bw0527_unwritten_mutation::CODE, at, message).with_help(help));
+    };
+    for (index, resources) in rule.matches.resources.iter().enumerate() {
+        for (position, resource) in resources.resources.iter().enumerate() {
+            if resource.contains('/') && !is_written(resources, resource) {
+                let at = at.member("match").member("resources").index(index);
+                let help = "take it out of this rule, and refuse what is wrong there by the validations of another one";
+                refuse(at.member("resources").index(position), &format!("`{resource}`"), help);
+            }
+        }
+    }
+    let brings_an_object =
+        |one: &Operation| matches!(one, Operation::Create | Operation::Update | Operation::All);
+    if !rule.matches.resources.iter().any(|one| one.operations.iter().any(brings_an_object)) {
+        let help = "add CREATE or UPDATE to the operations, or take the mutations out";
+        refuse(at.member("mutations"), "any of its operations", help);
+    }
+}
+
+fn is_written(rule: &ResourceRule, resource: &str) -> bool {
+    WRITTEN.contains(&resource) && rule.api_groups.iter().any(|group| group.is_empty() || group == "*")
+}
 
 pub(super) fn lower(wire: &[Wire], rule: &FieldPath, cel: &mut Expressions<'_, '_>) -> Vec<Mutation> {
     let mut out = Vec::with_capacity(wire.len());

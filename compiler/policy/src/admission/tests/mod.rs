@@ -8,6 +8,7 @@ mod robustness;
 mod rules;
 mod sections;
 mod stages;
+mod subresources;
 mod unread;
 mod updates;
 

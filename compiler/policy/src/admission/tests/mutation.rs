@@ -7,7 +7,7 @@ use crate::ir::{Cel, Const, Expr};
 use crate::policy::{MutateWhen, Mutation};
 
 /// The policy with these mutations instead of its own.
-fn with_mutations(cell: &str, mutations: Vec<Mutation>) -> Policy {
+pub(super) fn with_mutations(cell: &str, mutations: Vec<Mutation>) -> Policy {
     let mut policy = policy();
     policy.cell = cell.to_owned();
     if let Some(rule) = policy.admission.rules.first_mut() {
@@ -17,19 +17,19 @@ fn with_mutations(cell: &str, mutations: Vec<Mutation>) -> Policy {
     policy
 }
 
-fn field(path: &[&str], when: MutateWhen, value: serde_json::Value) -> Mutation {
+pub(super) fn field(path: &[&str], when: MutateWhen, value: serde_json::Value) -> Mutation {
     Mutation::Field { path: path.iter().map(ToString::to_string).collect(), when, value, at: "m".into() }
 }
 
-fn constant(value: Const) -> Cel {
+pub(super) fn constant(value: Const) -> Cel {
     Cel { source: "…".into(), expr: Expr::Const(value), slots: 0 }
 }
 
-fn text(text: &str) -> Const {
+pub(super) fn text(text: &str) -> Const {
     Const::Str(text.to_owned())
 }
 
-fn mutated(policies: Vec<Policy>, request: &AdmissionRequest<'_>) -> String {
+pub(super) fn mutated(policies: Vec<Policy>, request: &AdmissionRequest<'_>) -> String {
     shown(&reviewer(policies).review(request, Phase::Mutate))
 }
 

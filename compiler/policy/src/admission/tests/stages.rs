@@ -1,16 +1,23 @@
 //! Stages: what a policy that is not yet enforced does to a request, alone and next to one that is.
 
+use super::mutation::{constant, field, with_mutations};
 use super::*;
 use crate::admission::{CELL_LABEL, Facts, InForce, Moment, Stage};
+use crate::ir::Const;
+use crate::policy::{MutateWhen, Mutation};
 
 /// The policy at a stage, and again under another cell if two are given: they differ only in their stage.
 fn at(stages: &[Stage]) -> Reviewer {
-    let in_force = stages.iter().enumerate().map(|(index, stage)| {
-        let mut policy = policy();
+    at_each(stages.iter().map(|stage| (*stage, policy())).collect())
+}
+
+/// These policies, each at its stage and under its own cell.
+fn at_each(policies: Vec<(Stage, Policy)>) -> Reviewer {
+    let in_force = policies.into_iter().enumerate().map(|(index, (stage, mut policy))| {
         policy.cell = format!("cell{index}");
         policy.variants = vec![format!("variant{index}")];
         let bundle = Bundle { digest: format!("digest{index}"), policy };
-        InForce { stage: *stage, ..InForce::from(bundle) }
+        InForce { stage, ..InForce::from(bundle) }
     });
     let namespaces =
         BTreeMap::from([("agents".to_owned(), BTreeMap::from([("zone".to_owned(), "agents".to_owned())]))]);
@@ -56,6 +63,51 @@ fn what_is_not_enforced_writes_only_the_label_and_is_judged_as_if_it_had_written
     assert_eq!(spec(&audited).as_ref(), good.object.as_ref().unwrap().get("spec"));
     assert_ne!(spec(&enforced), spec(&audited));
     assert_eq!(audited.decision().findings, Vec::new(), "a pod that would be admitted counts as a denial");
+}
+
+/// The policy at this stage, whose only rule writes something that cannot be written.
+fn failing_at(stage: Stage) -> Reviewer {
+    let wrong = Mutation::JsonPatch { expression: constant(Const::Int(1)), at: "m".into() };
+    at_each(vec![(stage, with_mutations("a", vec![wrong]))])
+}
+
+#[test]
+fn a_mutation_that_fails_denies_only_at_the_stage_that_denies() {
+    let pod = pod("{}", "{}");
+    for object in [pod.clone(), deployment(&pod)] {
+        for (stage, allowed, expected) in [
+            (Stage::Audit, true, Effect::Audit),
+            (Stage::Warn, true, Effect::Warn),
+            (Stage::Enforce, false, Effect::Deny),
+        ] {
+            let decision = failing_at(stage).admit(&create(object.clone())).decision().clone();
+            assert_eq!(
+                (decision.allowed, effects(&decision)),
+                (allowed, vec![expected]),
+                "{}",
+                shown(&decision)
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_not_enforced_hides_nothing_of_a_workload_from_what_is() {
+    let limit = || {
+        let path = ["spec", "containers", "*", "resources", "limits", "memory"];
+        with_mutations("b", vec![field(&path, MutateWhen::Always, "1Gi".into())])
+    };
+    let judging = || with_mutations("a", Vec::new());
+    let mut unlimited = pod("{}", "{}");
+    unlimited = replaced(unlimited, &["spec", "containers", "0", "resources"], json("{}"));
+    let request = create(deployment(&unlimited));
+    for stage in [Stage::Audit, Stage::Warn, Stage::Enforce] {
+        let both = at_each(vec![(Stage::Enforce, judging()), (stage, limit())]);
+        assert_eq!(both.admit(&request).decision().allowed, stage == Stage::Enforce, "{stage:?}");
+        // By itself it is judged as if it had written.
+        let decision = at_each(vec![(stage, limit())]).admit(&request).decision().clone();
+        assert_eq!(shown(&decision), "allowed", "{stage:?}");
+    }
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use expect_test::expect;
 
+use super::mutation::{field, mutated, with_mutations};
 use super::*;
-use crate::policy::Unmatched;
+use crate::policy::{MutateWhen, Unmatched};
 
 fn old_fault() -> Json<'static> {
     with(stored("{}", "{}"), r#"{"spec": {"hostNetwork": true}}"#)
@@ -100,6 +101,30 @@ fn a_pod_that_is_being_deleted_may_lose_its_finalizers_but_not_its_bounds() {
     );
     let escaping = with(deleting("[]"), r#"{"metadata": {"labels": {"component": "web"}}}"#);
     assert!(!reviewer(vec![policy()]).review(&update(deleting("[]"), escaping), Phase::Validate).allowed);
+}
+
+/// The API server takes an update of an object that is being deleted like any other: its neighbours read it
+/// until it is gone.
+#[test]
+fn what_is_being_deleted_is_written_into_unless_only_its_finalizers_go() {
+    let deleting = |more: &str| {
+        let text = r#"{"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "safe"}, "metadata": {"name": "m", "namespace": "agents",
+            "deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["x"]}}"#;
+        with(json(text), more)
+    };
+    let policies = || {
+        let mut policy = with_mutations("a", vec![field(&["data", "a"], MutateWhen::Always, "safe".into())]);
+        let rule = policy.admission.rules.first_mut().unwrap();
+        rule.matches.resources.first_mut().unwrap().resources = vec!["configmaps".to_owned()];
+        vec![policy]
+    };
+    let written = |old: &str, new: &str| mutated(policies(), &update(deleting(old), deleting(new)));
+    assert_eq!(
+        written("{}", r#"{"data": {"a": "evil"}}"#),
+        "allowed\n{\"op\":\"replace\",\"path\":\"/data/a\",\"value\":\"safe\"}"
+    );
+    let before = r#"{"data": {"a": "evil"}}"#;
+    assert_eq!(written(before, r#"{"data": {"a": "evil"}, "metadata": {"finalizers": []}}"#), "allowed");
 }
 
 #[test]
