@@ -1,7 +1,7 @@
 //! Patterns match the normalised reference without tag and digest: `docker.io/library/nginx`, not `nginx:1`. A pattern
 //! that cannot match any such reference is refused, because an author who wrote it believes that it does.
 //!
-//! All names of Docker Hub are normalised to `docker.io`, with `library/` where the path has one segment, and a port has no leading
+//! `index.docker.io` is normalised to `docker.io`, which gets `library/` where the path has one segment, and a port has no leading
 //! zeros.
 //!
 //! ```yaml fails
