@@ -8,7 +8,7 @@ use bailiwick_policy::policy::{Network, Peer};
 use serde_json::{Value, json};
 
 /// What no wide rule may reach, written out again here and not taken from the emitter.
-pub(crate) const UNREACHABLE: [&str; 13] = [
+pub(crate) const UNREACHABLE: [&str; 14] = [
     "169.254.169.254/32",
     "169.254.170.2/32",
     "169.254.170.23/32",
