@@ -88,9 +88,9 @@ fn with(mut pod: Value, at: &str, value: Value) -> Value {
     pod
 }
 
-/// Pods around the good one: each section's faults, in each kind of container.
-fn of_every_section() -> Vec<Value> {
-    let mut pods = vec![good(), with(good(), "/spec/initContainers", json!([container("init")]))];
+/// Pods around the good one, with images in each place that has one.
+fn of_every_image() -> Vec<Value> {
+    let mut pods = Vec::new();
     let digest = format!("@sha256:{DIGEST}");
     for image in [
         "registry.example.org/agents/y",
@@ -136,6 +136,13 @@ fn of_every_section() -> Vec<Value> {
         let volume = json!([{"name": "v", "image": {"reference": image}}]);
         pods.push(with(good(), "/spec/volumes", volume));
     }
+    pods
+}
+
+/// Pods around the good one: each section's faults, in each kind of container.
+fn of_every_section() -> Vec<Value> {
+    let mut pods = vec![good(), with(good(), "/spec/initContainers", json!([container("init")]))];
+    pods.extend(of_every_image());
     for class in ["gvisor", "runc"] {
         pods.push(with(good(), "/spec/runtimeClassName", json!(class)));
     }

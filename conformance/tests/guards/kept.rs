@@ -9,7 +9,11 @@ const TAKING: &[&str] = &["remove_file(", "remove_dir", "set_len(", ".truncate(t
 
 /// Where they stand, and how often; none of them holds a record.
 const KNOWN: &[(&str, usize, &str)] = &[
-    ("commit.rs", 2, "segments that were made ahead and hold zeros"),
+    (
+        "commit.rs",
+        2,
+        "a segment that was made ahead and holds zeros, and one for a group that failed, of which nothing is acknowledged",
+    ),
     ("dir.rs", 1, "a new version of a small file, before it takes the old one's name"),
     ("disclosures.rs", 3, "openings of a group that was not recorded; once in what only tests call"),
     ("keys.rs", 1, "private keys, once the log has ended"),
@@ -25,7 +29,9 @@ const KNOWN: &[(&str, usize, &str)] = &[
 fn nothing_removes_a_record() {
     let files = source_files().into_iter().filter(|path| path.starts_with("executor/audit/src/"));
     let mut found = Vec::new();
-    for path in files.filter(|path| path.ends_with(".rs") && !path.ends_with("/tests.rs")) {
+    for path in files
+        .filter(|path| path.ends_with(".rs") && !path.ends_with("/tests.rs") && !path.contains("/tests/"))
+    {
         let text = read(&path);
         let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
         let count: usize = TAKING.iter().map(|call| code.matches(call).count()).sum();
