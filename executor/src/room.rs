@@ -64,21 +64,26 @@ impl Share {
         Self { room: Arc::clone(room), bytes: 0 }
     }
 
-    /// The share of a call, from its text to its end.
+    /// The share of a call, from its arrival to its end. It takes the place of that of its text, so that every call
+    /// that all the room is enough for finds some once the others are gone.
     ///
     /// # Errors
     /// No room is left, or there would never be enough.
-    pub fn of_call(room: &Arc<Room>, tool: &str, arguments: &str) -> Result<Self, Refusal> {
+    pub fn into_call(mut self, tool: &str, arguments: &str) -> Result<Self, Refusal> {
         let weight = weight(arguments).saturating_add(tool.len());
-        let mut share = Self::empty(room);
-        if weight <= SMALL_CALL {
-            return Ok(share);
+        if weight > self.room.most && weight > SMALL_CALL {
+            return Err(Refusal::TooHeavy { weight, most: self.room.most });
         }
-        if weight > room.most {
-            return Err(Refusal::TooHeavy { weight, most: room.most });
-        }
-        share.grow_to(weight)?;
-        Ok(share)
+        let needed = if weight <= SMALL_CALL { 0 } else { weight };
+        self.grow_to(needed)?;
+        self.shrink_to(needed);
+        Ok(self)
+    }
+
+    /// Moves it out, and leaves nothing.
+    pub(crate) fn take(&mut self) -> Self {
+        let nothing = Self::empty(&self.room);
+        std::mem::replace(self, nothing)
     }
 
     /// Makes it at least this large.
@@ -205,14 +210,20 @@ mod tests {
         let mut second = Share::empty(&room);
         assert!(matches!(second.grow_to(400 << 10), Err(Refusal::Busy(_))));
         second.grow_to(300 << 10).unwrap();
-        let call =
-            |values: usize| Share::of_call(&room, "t", &format!(r#"{{"a":[{}0]}}"#, "0,".repeat(values)));
+        let call = |values: usize| {
+            Share::empty(&room).into_call("t", &format!(r#"{{"a":[{}0]}}"#, "0,".repeat(values)))
+        };
         assert!(matches!(call(5000), Err(Refusal::Busy(_))));
         assert!(matches!(call(16 << 10), Err(Refusal::TooHeavy { .. })));
         call(3000).unwrap();
         drop(first);
         call(5000).unwrap();
         drop(second);
+        // All the room is enough for it, also while its own text takes a part.
+        let text = format!(r#"{{"a":[{}0]}}"#, "0,".repeat(14_500));
+        let mut own = Share::empty(&room);
+        own.grow_to(text.len() + SMALL_BODY).unwrap();
+        drop(own.into_call("t", &text).unwrap());
         assert_eq!(room.taken.load(Ordering::Relaxed), 0);
     }
 }

@@ -1,6 +1,8 @@
 //! How much can be written in a sandbox: exact, a comparison of the capacities of writable areas and of the
 //! workspace, by their paths. Whether a path can be written at all is a matter of its files.
 
+use std::collections::BTreeMap;
+
 use bailiwick_policy::policy::sandboxes::Filesystem;
 
 use super::{Diff, limits};
@@ -25,14 +27,15 @@ pub(super) fn compare(at: &str, old: &Filesystem, new: &Filesystem, out: &mut Di
         out.changes.extend(limits::amount(&of("inodes"), "", Some(old.1), Some(new.1)));
     };
     for room in &news {
-        if let Some(before) = at_path(&olds, room.path).or_else(|| instead(&olds, &news, room.path)) {
+        if let Some(before) = at_path(&olds, room.path) {
             tell(&room.name, before, room.capacity);
         }
     }
-    for room in olds.iter().filter(|room| at_path(&news, room.path).is_none()) {
-        if let Some(after) = instead(&news, &olds, room.path) {
-            tell(&room.name, room.capacity, after);
-        }
+    for (room, within) in apart(&news, &olds) {
+        tell(room.name, room.capacity, within);
+    }
+    for (room, within) in apart(&olds, &news) {
+        tell(room.name, within, room.capacity);
     }
 }
 
@@ -54,10 +57,26 @@ fn at_path(rooms: &[Room<'_>], path: &str) -> Option<Capacity> {
     rooms.iter().find(|room| room.path == path).map(|room| room.capacity)
 }
 
-/// What files below a path count against where the path is no room of its own: the room around it. If the
-/// side that has the path has that room too, the path adds to it, so that the other side has nothing instead.
-/// `None`: nothing can be written there.
-fn instead(rooms: &[Room<'_>], others: &[Room<'_>], path: &str) -> Option<Capacity> {
-    let around = rooms.iter().filter(|room| below(path, room.path)).max_by_key(|room| room.path.len())?;
-    Some(if at_path(others, around.path).is_some() { (0, 0) } else { around.capacity })
+/// A room of the other side, and what it is compared with.
+struct Around<'p> {
+    name: &'p str,
+    capacity: Capacity,
+}
+
+/// The rooms of one side at paths that are no room of the other, all together by the room of the other side around
+/// them: that, and what all of them hold. If their own side has that room too, they add to it, so that they are
+/// compared with nothing. Where the other side has no room around, nothing can be written there, and the files
+/// themselves are the difference.
+fn apart<'p>(own: &[Room<'_>], others: &'p [Room<'p>]) -> Vec<(Around<'p>, Capacity)> {
+    let mut found: BTreeMap<&str, (Around<'p>, Capacity)> = BTreeMap::new();
+    for room in own.iter().filter(|room| at_path(others, room.path).is_none()) {
+        let around = others.iter().filter(|other| below(room.path, other.path));
+        let Some(around) = around.max_by_key(|other| other.path.len()) else { continue };
+        let adds = at_path(own, around.path).is_some();
+        let capacity = if adds { (0, 0) } else { around.capacity };
+        let (_, within) =
+            found.entry(around.path).or_insert((Around { name: &around.name, capacity }, (0, 0)));
+        *within = (within.0.saturating_add(room.capacity.0), within.1.saturating_add(room.capacity.1));
+    }
+    found.into_values().collect()
 }

@@ -157,7 +157,8 @@ fn matches(wire: &WireMatch, kinds: &CustomKinds, at: &FieldPath, cel: &mut Expr
 /// The subresources that a rule over pod updates also matches, unless the pack names or excludes them.
 fn ways_to_change_a_pod(named: &[ResourceRule], excluded: &[ResourceRule]) -> Option<ResourceRule> {
     let update = Operation::Update.as_str();
-    if !takes_in_pods(named, "", update) {
+    // Excluded pods are not judged through a subresource either.
+    if !takes_in_pods(named, "", update) || takes_in_pods(excluded, "", update) {
         return None;
     }
     let left_out = |way: &&str| !takes_in_pods(named, way, update) && !takes_in_pods(excluded, way, update);

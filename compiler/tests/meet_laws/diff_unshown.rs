@@ -1,6 +1,6 @@
 //! Differences that no tried input shows: each is told all the same, and what is no difference is not.
 
-use bailiwick_compiler::diff::Direction;
+use bailiwick_compiler::diff::{Change, Direction};
 use bailiwick_policy::policy::Policy;
 
 use crate::diff_gates::{PODS, SUBJECTS, compared, narrows, policy, rule, rules, widens};
@@ -96,6 +96,32 @@ fn a_rule_over_results_or_listings_that_nothing_shows_is_told() {
     );
 }
 
+/// Without a grant, its layer no longer names the tool, and then need not grant its calls.
+#[test]
+fn a_grant_that_is_gone_is_not_taken_for_a_restriction() {
+    let with =
+        pack("    - {name: one, tools: [workspace.read], when: \"subject.chain.size() > 3\", allow: {}}\n");
+    is_told(&with, &pack(""), Changed, Changed, "rule `one` differs, and no tried call of `workspace.read`");
+}
+
+#[test]
+fn approvers_count_for_the_tools_that_ask_them() {
+    const KEY: &str = "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=";
+    let with = |groups: &[&str]| {
+        let group = |name: &&str| {
+            format!("{{name: {name}, keys: [{{id: a, principal: a@example.org, ed25519: \"{KEY}\"}}]}}")
+        };
+        let groups: Vec<String> = groups.iter().map(group).collect();
+        let approvers = format!("    approvers: [{}]\n    state:\n", groups.join(", "));
+        let asks = "    - {name: one, tools: [shell.exec], when: \"session.calls > 5000\", confirm: {approvers: oncall}}\n";
+        let others = "    - {name: two, tools: [workspace.write], confirm: {approvers: extra}}\n";
+        let others = if groups.len() > 1 { others } else { "" };
+        policy(&format!("{SUBJECTS}{}{asks}{others}", &PACK[1..].replacen("    state:\n", &approvers, 1)))
+    };
+    let found = compared(&with(&["oncall", "extra"]), &with(&["oncall"]));
+    assert!(found.changes.iter().all(|change| !change.what.contains("shell.exec")), "{found:#?}");
+}
+
 #[test]
 fn a_definition_is_told_where_no_call_shows_it_and_its_descriptions_are_no_difference() {
     let words = "tool `shell.exec`: its definition differs";
@@ -127,13 +153,19 @@ fn a_throttle_with_more_calls_than_a_case_makes_is_an_amount() {
 fn what_can_be_written_below_a_room_is_compared_with_the_room() {
     const TMP: &str = "{path: /tmp, size: 16Mi, inodes: 1024}";
     let deep = |size: &str| format!("{TMP}, {{path: /tmp/deep, size: {size}, inodes: 1024}}");
-    widens_in_amount(&pack(""), &edited(TMP, &deep("400Mi")), "writable./tmp/deep.size");
+    widens_in_amount(&pack(""), &edited(TMP, &deep("400Mi")), "writable./tmp.size");
     widens_in_amount(&edited(TMP, &deep("1Mi")), &edited(TMP, &deep("2Mi")), "writable./tmp/deep.size");
     // It replaces what it lies in.
     let alone = |size: &str| edited(TMP, &format!("{{path: /tmp/deep, size: {size}, inodes: 1024}}"));
     narrows(&pack(""), &alone("16Mi"));
     let found = compared(&pack(""), &alone("17Mi"));
     assert!(found.changes.iter().any(|change| change.direction == Widened), "{found:#?}");
+    // Together, what replaces a room may hold more than it.
+    let both = edited(TMP, "{path: /tmp/a, size: 9Mi, inodes: 512}, {path: /tmp/b, size: 9Mi, inodes: 512}");
+    let found = compared(&pack(""), &both);
+    let of_room = |change: &&Change| change.what.contains("writable./tmp.size");
+    let told: Vec<Direction> = found.changes.iter().filter(of_room).map(|change| change.direction).collect();
+    assert_eq!(told, [Widened], "{found:#?}");
 }
 
 #[test]

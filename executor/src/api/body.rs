@@ -17,7 +17,7 @@ use crate::room::{Room, SMALL_BODY, Share};
 pub(crate) struct Body {
     pub(crate) bytes: Bytes,
     /// The room that it takes.
-    _share: Share,
+    pub(crate) share: Share,
 }
 
 impl FromRequest<App> for Body {
@@ -63,7 +63,7 @@ async fn whole(mut body: HttpBody, limit: usize, room: &Arc<Room>) -> Result<Bod
     }
     match refused {
         Some(refusal) => Err(refusal),
-        None => Ok(Body { bytes: kept.bytes.into(), _share: kept.share }),
+        None => Ok(Body { bytes: kept.bytes.into(), share: kept.share }),
     }
 }
 

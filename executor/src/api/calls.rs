@@ -44,13 +44,14 @@ pub(super) async fn start(
     Params(query): Params<StartQuery>,
     Extension(client): Extension<Arc<Connection>>,
     headers: HeaderMap,
-    body: Body,
+    mut body: Body,
 ) -> Result<Response, Refusal> {
+    // The text goes below, and what was read from it takes the room instead.
+    let share = body.share.take();
     let key = idempotency_key(&headers)?;
     let request: CallRequest = body.json()?;
     let durable_result = request.wait_for_result_record;
-    let entered = app.enter(&session, &request, key);
-    // The text goes, and the room that it takes: what was read from it has room of its own.
+    let entered = app.enter(&session, &request, key, share);
     drop((request, body));
     let (call, rest) = match entered {
         Err(NotEntered::Refused(refusal)) => return Err(refusal),

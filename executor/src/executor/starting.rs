@@ -85,14 +85,14 @@ impl Executor {
         request: &CallRequest,
         key: Option<String>,
     ) -> Result<Started, Refusal> {
-        match self.enter(session, request, key) {
+        match self.enter(session, request, key, Share::empty(&self.room)) {
             Ok(entered) => self.start_entered(entered),
             Err(NotEntered::Repeats(known)) => Ok(Started::before(known)),
             Err(NotEntered::Refused(refusal)) => Err(refusal),
         }
     }
 
-    /// Takes a place for a call, without waiting for anything.
+    /// Takes a place for a call, without waiting for anything. `share`: the room that its text takes.
     ///
     /// # Errors
     /// See [`NotEntered`].
@@ -101,6 +101,7 @@ impl Executor {
         session: &str,
         request: &CallRequest,
         key: Option<String>,
+        share: Share,
     ) -> Result<Entered, NotEntered> {
         self.admitted()?;
         let session = self.sessions.get(session)?;
@@ -115,7 +116,7 @@ impl Executor {
         let answered = approval.as_deref().map(|id| self.questions.call_of(&session.id, id));
         let id = answered.transpose()?.unwrap_or_else(|| ids::fresh("c"));
         // Before they are read: as values they may take a hundred times what their text takes.
-        let share = Share::of_call(&self.room, &request.tool, arguments)?;
+        let share = share.into_call(&request.tool, arguments)?;
         let call =
             ToolCall::parse(&id, &session.id, self.subject.clone(), &request.tool, arguments.as_bytes())
                 .map_err(|error| Refusal::Malformed(error.to_string()))?;

@@ -178,10 +178,9 @@ fn debugged<'a>(before: &Json<'a>, after: &Json<'a>, old: &Json<'_>) -> Json<'a>
     kept
 }
 
-/// The pod with the CPU and memory that its containers, and it as a whole, have after the mutation.
-///
-/// Only if the request changes them too: those of an init container that is no sidecar, which cannot be
-/// resized before Kubernetes 1.36, and those of the pod, which a feature gate allows.
+/// The pod with the CPU and memory that its containers, and it as a whole, have after the mutation, as far as the
+/// request changes them. An amount that it leaves alone stays: with another one, the API server may refuse the
+/// resize of a pod that is older than the mutation, since no resize changes a pod's class of service.
 fn resized<'a>(before: &Json<'a>, after: &Json<'a>, old: &Json<'_>) -> Json<'a> {
     const RESOURCES: &str = "resources";
     let mut kept = before.clone();
@@ -189,35 +188,28 @@ fn resized<'a>(before: &Json<'a>, after: &Json<'a>, old: &Json<'_>) -> Json<'a> 
         let containers = before.at(&["spec", list]).map(Json::items).unwrap_or_default();
         for (index, container) in containers.iter().enumerate() {
             let was = named(old, list, container).and_then(|one| one.get(RESOURCES));
-            let sidecar = container.get("restartPolicy").and_then(Json::as_str) == Some("Always");
-            let always = list == "containers" || sidecar;
-            if (always || container.get(RESOURCES) != was)
-                && let Some(written) = named(after, list, container)
-            {
+            if let Some(written) = named(after, list, container) {
                 let at = ["spec", list, &index.to_string(), RESOURCES].map(str::to_owned);
                 amounts(&mut kept, &at, written.get(RESOURCES), was);
             }
         }
     }
-    let of_pod = |pod: &Json<'_>| pod.at(&["spec", RESOURCES]).cloned().map(Json::into_owned);
-    let was = of_pod(old);
-    if of_pod(before) != was {
-        let at = ["spec", RESOURCES].map(str::to_owned);
-        amounts(&mut kept, &at, after.at(&["spec", RESOURCES]), was.as_ref());
-    }
+    let at = ["spec", RESOURCES];
+    amounts(&mut kept, &at.map(str::to_owned), after.at(&at), old.at(&at));
     kept
 }
 
-/// Takes over CPU and memory. What the stored pod has, no request can take away.
+/// Takes over CPU and memory that the request changes. What the stored pod has, no request can take away.
 fn amounts<'a>(pod: &mut Json<'a>, at: &[String], written: Option<&Json<'a>>, was: Option<&Json<'_>>) {
     for path in [["limits", "cpu"], ["limits", "memory"], ["requests", "cpu"], ["requests", "memory"]] {
         let target: Vec<String> = at.iter().cloned().chain(path.map(str::to_owned)).collect();
-        let here = get(pod, &target);
+        let (here, stored) = (get(pod, &target), was.and_then(|was| was.at(&path)));
         match written.and_then(|written| written.at(&path)) {
+            _ if here == stored => {}
             amount if amount == here => {}
             // Cannot fail where the mutation wrote it.
             Some(amount) => drop(set(pod, &target, amount.clone())),
-            None if was.is_some_and(|was| was.at(&path).is_some()) => {}
+            None if stored.is_some() => {}
             None => drop(remove(pod, &target)),
         }
     }

@@ -103,8 +103,14 @@ fn unreached(
         (Of::New, true) if denies && !has_form => Direction::Narrowed,
         _ => return None,
     };
+    // Its forms have other labels if the pack's version was raised.
+    let labels: Vec<&str> = suspects
+        .iter()
+        .filter(|other| other.name == suspect.name)
+        .map(|other| other.label.as_str())
+        .collect();
     let is_told = |change: &Change| {
-        change.old.rules.iter().chain(&change.new.rules).any(|label| *label == suspect.label)
+        change.old.rules.iter().chain(&change.new.rules).any(|label| labels.contains(&label.as_str()))
     };
     // The conditions of a module cannot be read from it: only a difference that was found shows that it was
     // tried. A request that both forms of a rule deny shows nothing of where they differ.

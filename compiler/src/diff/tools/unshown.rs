@@ -113,17 +113,15 @@ impl<'p> Unshown<'p> {
 }
 
 impl Differing<'_> {
-    /// An additional restriction can only deny more, and a grant that is gone only grant less; of anything else
-    /// the direction is not known. Without a question, calls that both grants met would run.
+    /// An additional restriction can only deny more; of anything else the direction is not known. Where a grant is
+    /// gone, another one may no longer ask anybody, or its layer may no longer have to grant the tool's calls.
     fn direction(&self) -> Direction {
         let restricts = |rule: &ToolRule| {
             use RuleEffect::{Confirm, Deny, Throttle};
             rule.phase == Phase::List || matches!(rule.effect, Deny(_) | Throttle { .. } | Confirm(_))
         };
-        let allows = |rule: &ToolRule| rule.effect == RuleEffect::Allow && rule.transform.is_none();
         match (self.old, self.new) {
             (None, Some((_, rule))) if restricts(rule) => Direction::Narrowed,
-            (Some((_, rule)), None) if allows(rule) => Direction::Narrowed,
             _ => Direction::Changed,
         }
     }
@@ -157,20 +155,31 @@ fn lacking<'p>(side: &Side<'p>, other: &Side<'_>) -> Vec<Form<'p>> {
         .collect()
 }
 
-/// What a tool is apart from its rules, its descriptions and its sandbox, which is compared itself. Approvers
-/// count only where somebody is asked.
+/// What a tool is apart from its rules, its descriptions and its sandbox, which is compared itself. Of the
+/// approvers, those count whom it asks.
 fn definitions(side: &Side<'_>) -> Value {
     let one = |tool: &&Tool| {
         let input =
             ArgumentsSchema::compile(&tool.input).map_or_else(|_| tool.input.clone(), |one| json!(one));
         json!([input, tool.run.program, tool.derive, tool.otherwise, tool.stdin, tool.may_add])
     };
-    let asks = side.definitions.iter().any(|tool| matches!(tool.otherwise, Otherwise::Ask(_)))
-        || side
-            .rules
-            .iter()
-            .any(|(_, rule)| matches!(rule.effect, RuleEffect::Ask(_) | RuleEffect::Confirm(_)));
-    let approvers = side.policy.tools.iter().filter(|_| asks).map(|layer| json!(layer.approvers));
+    let asked = |layer: &ToolLayer| -> BTreeSet<&str> {
+        let own = |tool: &&&Tool| layer.definitions.iter().any(|one| std::ptr::eq(one, **tool));
+        let otherwise = side.definitions.iter().filter(own).filter_map(|tool| match &tool.otherwise {
+            Otherwise::Ask(ask) => Some(ask.approvers.as_str()),
+            Otherwise::Deny(_) => None,
+        });
+        let rules = side.rules.iter().filter(|(other, _)| std::ptr::eq(*other, layer));
+        let by_rules = rules.filter_map(|(_, rule)| match &rule.effect {
+            RuleEffect::Ask(ask) | RuleEffect::Confirm(ask) => Some(ask.approvers.as_str()),
+            _ => None,
+        });
+        otherwise.chain(by_rules).collect()
+    };
+    let approvers = side.policy.tools.iter().map(|layer| {
+        let asked = asked(layer);
+        json!(layer.approvers.iter().filter(|group| asked.contains(group.name.as_str())).collect::<Vec<_>>())
+    });
     json!([side.definitions.iter().map(one).collect::<Vec<_>>(), approvers.collect::<Vec<_>>()])
 }
 

@@ -194,7 +194,7 @@ impl<'a> Carried<'a> {
         let (mut audit, mut left_out) = (Vec::new(), Vec::new());
         for (key, cel) in &self.rule.audit_annotations {
             let value = server.expression(&cel.source, &Type::String)?;
-            let value = guarded(&guards, &value, "null");
+            let value = guarded(&guards, &value, "''");
             if value.len() <= MAX_ANNOTATION {
                 audit.push((self.qualified(key), value));
             } else {

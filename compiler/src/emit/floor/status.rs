@@ -21,7 +21,9 @@ const WRITTEN: [&str; 3] = ["labels", "annotations", "finalizers"];
 pub(super) fn leads_around(rule: &AdmissionRule, reads: &RuleReads, pods: &LabelSelector) -> bool {
     const UPDATE: &str = "UPDATE";
     let (named, excluded) = (&rule.matches.resources, &rule.matches.exclude_resources);
-    let is_decided = takes_in_pods(named, STATUS, UPDATE) || takes_in_pods(excluded, STATUS, UPDATE);
+    // Excluded pods are not judged through a subresource either.
+    let is_decided = takes_in_pods(named, STATUS, UPDATE)
+        || ["", STATUS].into_iter().any(|one| takes_in_pods(excluded, one, UPDATE));
     let mut selectors = rule.matches.object_selector.iter().chain([pods]);
     let by_labels = selectors.any(|one| *one != LabelSelector::default());
     let concerned = || WRITTEN.into_iter().any(|member| reads.concern(rule, &["metadata", member]));
