@@ -131,7 +131,7 @@ fn pool(old: &Pool, new: &Pool, out: &mut Diff) {
 pub(super) fn state(sides: &Sides, out: &mut Diff) {
     let (old, new) = sides.policies();
     // A single pack may have been renamed.
-    let alone = old.tools.len() == 1 && new.tools.len() == 1;
+    let alone = sides.alone();
     throttles::compare(old, new, alone, out);
     for (name, old, new) in named(old, new, alone, budgets) {
         let of = |what: &str| format!("tools.state.budgets.{name}.{what}");

@@ -80,7 +80,8 @@ fn findings(compiled: &Compiled) -> String {
     compiled.all().map(|one| format!("{one}\n")).collect()
 }
 
-fn file(compiled: &Compiled, name: &str) -> String {
+/// An emitted file of `kubernetes/`, by its name without `.yaml`; empty if there is none.
+pub(super) fn file(compiled: &Compiled, name: &str) -> String {
     let policy = compiled.policy.as_ref().unwrap_or_else(|| panic!("{}", findings(compiled)));
     let digest = bundle::digest(&bundle::write(policy).unwrap());
     let artifacts = artifacts(policy, &digest, &EmitOptions::default()).unwrap();

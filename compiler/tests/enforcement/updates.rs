@@ -3,7 +3,7 @@
 
 use bailiwick_policy::admission::Operation;
 
-use super::support::{compiled, decision_over, document};
+use super::support::{compiled, decision_over, document, file};
 
 /// Over pods alone, whose type is known; over a wildcard it is not.
 const OF_PODS: &str = "pod.allContainers";
@@ -67,6 +67,31 @@ fn a_way_that_a_rule_excludes_is_left_out() {
     assert_eq!(without("pods/resize"), (true, false));
     assert_eq!(without("pods/ephemeralcontainers"), (false, true));
     assert_eq!(without("pods/resize, pods/ephemeralcontainers"), (true, true));
+    // Who excludes pods means them whichever way they are changed.
+    let all = format!(
+        "resources: [{}], excludeResources: [{}]",
+        rule("'*'", "CREATE, UPDATE"),
+        rule("pods", "CREATE, UPDATE")
+    );
+    assert_eq!(admitted(&all, OF_ANYTHING), (true, true));
+}
+
+/// A node's agent annotates pods through their status: it must not be denied over pods that no rule judges.
+#[test]
+fn the_floor_judges_no_status_of_excluded_pods() {
+    let floor = |matches: &str| {
+        let labelled = "object.metadata.?labels.orValue({}).size() > 0 ? [object.spec.containers[0]] : []";
+        file(&compiled(&limits(matches, &format!("({labelled})"))), "admission-policies")
+    };
+    let all = format!("resources: [{}]", rule("'*'", "CREATE, UPDATE"));
+    let but = |excluded: &str| floor(&format!("{all}, excludeResources: [{}]", rule(excluded, "'*'")));
+    assert!(floor(&all).contains("pods/status") && but("services").contains("pods/status"));
+    for excluded in ["pods", "'pods/*'", "pods/status"] {
+        let text = but(excluded);
+        assert!(text.contains("no memory limit"), "{text}");
+        let (matched, _) = text.split_once("excludeResourceRules").unwrap_or((&text, ""));
+        assert!(!matched.contains("pods/status"), "{excluded}: {matched}");
+    }
 }
 
 #[test]

@@ -96,6 +96,16 @@ fn a_rule_over_results_or_listings_that_nothing_shows_is_told() {
     );
 }
 
+/// What tells the forms of a rule apart names them by the version of their pack.
+#[test]
+fn a_narrower_rule_over_objects_of_a_later_version_is_narrower() {
+    let old = rules(&[&rule("one", PODS, "", "!has(object.spec.nodeName)")]);
+    let mut new =
+        rules(&[&rule("one", PODS, "", "!has(object.spec.nodeName) && !has(object.spec.hostname)")]);
+    new.packs[0].version = "1.0.1".to_owned();
+    narrows(&old, &new);
+}
+
 /// Without a grant, its layer no longer names the tool, and then need not grant its calls.
 #[test]
 fn a_grant_that_is_gone_is_not_taken_for_a_restriction() {

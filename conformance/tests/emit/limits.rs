@@ -34,6 +34,8 @@ fn policy() -> Policy {
         let condition = format!("object.metadata.?labels[?'off'].orValue('') != 'c{at}'");
         author.condition(&mut many, &format!("c{at}"), &condition);
     }
+    // Beside conditions that are computed in the policy.
+    author.annotation(&mut many, "named", "object.metadata.name");
     rules.push(many);
     for (name, annotations) in [("one", 9), ("two", 9), ("three", 9), ("four", 45)] {
         let mut rule = author.rule(name, &["CREATE"], "object.spec.?subdomain.orValue('') != 'x'", "not x");
@@ -73,7 +75,7 @@ fn no_policy_has_more_conditions_and_annotations_than_the_api_server_takes() {
         assert!(own <= 64, "{name}: {own} conditions");
         conditions = conditions.max(own);
     }
-    assert_eq!((names.len(), keys.len(), conditions), (6, 72, 64), "{text}");
+    assert_eq!((names.len(), keys.len(), conditions), (6, 73, 64), "{text}");
     assert_eq!(text.matches(&format!("'c{}'", CONDITIONS - 1)).count(), 2, "the last condition is lost");
 }
 

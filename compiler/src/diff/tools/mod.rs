@@ -149,7 +149,7 @@ pub(super) fn compare(sides: &Sides, seeds: &[TestCase], out: &mut Diff) -> Resu
             shown.results.extend(results.withheld_by.iter().cloned());
             // That nothing was compared is told.
             shown.delivery = results.delivery || is_uncompared;
-            unshown.note(name, [&before, &after], &shown);
+            unshown.note(name, [&before, &after], sides.alone(), &shown);
         }
         if !is_exact || !more.is_empty() {
             tried(name, &calls, listings, &results, &more, out);

@@ -56,9 +56,8 @@ struct Differing<'p> {
 
 impl<'p> Unshown<'p> {
     /// Notes what differs about a tool that both policies have.
-    pub(super) fn note(&mut self, tool: &str, sides: [&Side<'p>; 2], shown: &Shown) {
-        let [old, new] = sides;
-        let alone = old.policy.tools.len() == 1 && new.policy.tools.len() == 1;
+    /// `alone`: see [`super::super::sides::Sides::alone`].
+    pub(super) fn note(&mut self, tool: &str, [old, new]: [&Side<'p>; 2], alone: bool, shown: &Shown) {
         for (side, other, is_old) in [(old, new, true), (new, old, false)] {
             for (layer, rule) in lacking(side, other) {
                 let pack = limits::pack(side.policy, layer.pack, alone).to_owned();

@@ -8,8 +8,8 @@
 //!
 //! **UPDATE.** The webhook compares a violation's path with the old object and allows an existing violation
 //! with a warning. CEL in the API server has no paths, so here a check that the old object already failed is
-//! skipped, if it was judged (see [`ratchet`]). On CREATE, the floor gives the webhook's verdict. On UPDATE it may allow what the webhook denies: a
-//! second fault of a kind that the object had before. It denies what the webhook allows in two cases only: a
+//! skipped, if it was judged (see [`ratchet`]). On CREATE, the floor gives the webhook's verdict. On UPDATE it
+//! may allow what the webhook denies: a second fault of a kind that the object had before. It denies what the webhook allows in two cases only: a
 //! label on the binding of a pod to a node (`closed`), and finalizers that are removed from an object that is
 //! being deleted, where a rule reads nothing but that object and requires them.
 //!

@@ -6,12 +6,10 @@ use bailiwick_policy::policy::{MutateWhen, Mutation};
 
 use super::super::Findings;
 use super::super::expressions::Expressions;
+use super::WAYS_TO_CHANGE_A_POD;
 use crate::cel::Type;
 use crate::check::{bw0225_mutation_field, bw0527_unwritten_mutation};
 use crate::diagnostic::{Diagnostic, FieldPath};
-
-/// The subresources that mutations are carried out on.
-const WRITTEN: [&str; 2] = ["pods/ephemeralcontainers", "pods/resize"];
 
 /// Refuses mutations of what nothing is written into. The rule's own `match` counts, not the subresources
 /// that are added to it.
@@ -41,7 +39,9 @@ pub(super) fn refuse_unwritten(rule: &AdmissionRule, at: &FieldPath, out: &mut F
 }
 
 fn is_written(rule: &ResourceRule, resource: &str) -> bool {
-    WRITTEN.contains(&resource) && rule.api_groups.iter().any(|group| group.is_empty() || group == "*")
+    let way = resource.strip_prefix("pods/");
+    way.is_some_and(|way| WAYS_TO_CHANGE_A_POD.contains(&way))
+        && rule.api_groups.iter().any(|group| group.is_empty() || group == "*")
 }
 
 pub(super) fn lower(wire: &[Wire], rule: &FieldPath, cel: &mut Expressions<'_, '_>) -> Vec<Mutation> {
