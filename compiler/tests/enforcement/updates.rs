@@ -86,11 +86,9 @@ fn the_floor_judges_no_status_of_excluded_pods() {
     let all = format!("resources: [{}]", rule("'*'", "CREATE, UPDATE"));
     let but = |excluded: &str| floor(&format!("{all}, excludeResources: [{}]", rule(excluded, "'*'")));
     assert!(floor(&all).contains("pods/status") && but("services").contains("pods/status"));
-    for excluded in ["pods", "'pods/*'", "pods/status"] {
+    for excluded in ["pods", "'pods/*'"] {
         let text = but(excluded);
-        assert!(text.contains("no memory limit"), "{text}");
-        let (matched, _) = text.split_once("excludeResourceRules").unwrap_or((&text, ""));
-        assert!(!matched.contains("pods/status"), "{excluded}: {matched}");
+        assert!(text.contains("no memory limit") && !text.contains("pods/status"), "{excluded}: {text}");
     }
 }
 
