@@ -1,9 +1,9 @@
 //! The sandbox adds system calls of the network, but names no egress rule: it has no network, so the calls only widen
 //! what an attacker may try.
 //!
-//! Calls that the profile itself has are not reported. They serve Unix sockets and the sandbox's own loopback interface, the only one that a sandbox
-//! without egress rules has; their arguments are tested in every sandbox, so that no other family of sockets and no raw one is made. Whoever needs
-//! neither writes `remove: [socket]`, as `code-interpreter` does for Python.
+//! Calls that the profile itself has are not reported: they serve Unix sockets. In a sandbox without egress rules, `socket` makes no others, and fails
+//! with EPERM for other families; with egress rules it makes those of TCP and UDP too, and no raw ones. Whoever needs no Unix sockets either
+//! writes `remove: [socket]`, as `code-interpreter` does for Python.
 //!
 //! ```yaml fails
 //! pools:

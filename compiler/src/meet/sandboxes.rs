@@ -211,6 +211,9 @@ pub(super) fn canonical(policy: &mut Policy) {
         files.devices.dedup();
         sandbox.environment.sort();
         sandbox.environment.dedup();
+        if sandbox.egress.is_empty() {
+            syscalls::without_network(&mut sandbox.syscalls);
+        }
         sandbox.syscalls = syscalls::canonical(&sandbox.syscalls);
     }
 }

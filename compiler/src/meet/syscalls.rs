@@ -11,6 +11,9 @@ use bailiwick_policy::policy::sandboxes::{AllowedSyscall, ArgumentTest, RefusedS
 
 type Alternative = Vec<ArgumentTest>;
 
+/// The family of a Unix socket, as the first argument of `socket` (`linux/socket.h`).
+const UNIX: ArgumentTest = ArgumentTest { index: 0, mask: u32::MAX, value: 1 };
+
 pub(super) fn meet(a: &Syscalls, b: &Syscalls) -> Syscalls {
     let refused = a.refused.iter().chain(&b.refused).cloned().collect();
     let allowed = a.allowed.iter().filter_map(|one| {
@@ -29,6 +32,20 @@ pub(super) fn meet(a: &Syscalls, b: &Syscalls) -> Syscalls {
         Some(AllowedSyscall { when, ..one.clone() })
     });
     canonical(&Syscalls { allowed: allowed.collect(), refused })
+}
+
+/// The calls of a sandbox that reaches nothing: of sockets, it makes only Unix sockets. In its empty network
+/// namespace others would serve nothing but attacks on the kernel, and what they leave there would outlive it.
+pub(super) fn without_network(syscalls: &mut Syscalls) {
+    syscalls.allowed.retain_mut(|call| {
+        if call.name != "socket" {
+            return true;
+        }
+        let any = [Alternative::new()];
+        let when = if call.when.is_empty() { any.as_slice() } else { call.when.as_slice() };
+        call.when = when.iter().filter_map(|alternative| conjunction(alternative, &[UNIX])).collect();
+        !call.when.is_empty()
+    });
 }
 
 /// Both alternatives at once; `None`: no argument can satisfy both.

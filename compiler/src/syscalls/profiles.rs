@@ -235,8 +235,7 @@ const WAITING: &[&str] = &[
     "timerfd_settime",
 ];
 
-/// Sockets of the families that `arguments` names. A sandbox without egress is also in an empty network
-/// namespace.
+/// Sockets of the families that `arguments` names; in a sandbox without egress, only Unix sockets.
 const SOCKETS: &[&str] = &[
     "accept",
     "accept4",

@@ -299,8 +299,14 @@ pub(super) fn powers(sandbox: &Sandbox) -> BTreeSet<String> {
         for (first, second) in (0..8_u32).flat_map(|first| (0..8_u32).map(move |second| (first, second))) {
             let holds =
                 |test: &ArgumentTest| [first, second][usize::from(test.index)] & test.mask == test.value;
-            if call.when.is_empty() || call.when.iter().any(|tests| tests.iter().all(holds)) {
-                out.insert(format!("{}({first}, {second})", call.name));
+            if !call.when.is_empty() && !call.when.iter().any(|tests| tests.iter().all(holds)) {
+                continue;
+            }
+            let made = format!("{}({first}, {second})", call.name);
+            // A socket that is not a Unix socket is there to reach something.
+            match call.name == "socket" && first != 1 {
+                true => out.extend(sandbox.egress.iter().map(|rule| format!("{made} to {rule}"))),
+                false => drop(out.insert(made)),
             }
         }
     }
@@ -386,6 +392,35 @@ fn a_meet_leaves_the_environment_to_the_pack_that_places_the_sandbox() {
     }
     // Nine of the sixteen pairs are nested as a ceiling must be, and four are equal.
     assert_eq!(met_some, 9 + 4);
+}
+
+/// ADR 33: packs that both let a sandbox reach something, and not the same, leave it Unix sockets.
+#[test]
+fn sockets_that_could_reach_nothing_are_not_made() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let base = sandbox("shell").new_tree(&mut runner).unwrap().current();
+    let numbers = SyscallNumbers { x86_64: Some(41), aarch64: Some(198) };
+    let of = |name: &'static str, when: &[Vec<ArgumentTest>], egress: &[&str]| {
+        let allowed = vec![AllowedSyscall { name: "socket".to_owned(), numbers, when: when.to_vec() }];
+        let syscalls = Syscalls { allowed, refused: Vec::new() };
+        let egress = egress.iter().map(|rule| (*rule).to_owned()).collect();
+        let policy = policy(name).new_tree(&mut runner.clone()).unwrap().current();
+        let sandboxes = vec![Sandbox { egress, syscalls, pool: None, ..base.clone() }];
+        Policy { sandboxes, pools: Vec::new(), tools: Vec::new(), audit: None, ..policy }
+    };
+    let family = |value| vec![ArgumentTest { index: 0, mask: u32::MAX, value }];
+    let families = |policy: &Policy| -> Vec<u32> {
+        let allowed = &policy.sandboxes[0].syscalls.allowed;
+        allowed.iter().flat_map(|call| call.when.iter().flatten().map(|test| test.value)).collect()
+    };
+    for when in [vec![family(1), family(2)], Vec::new()] {
+        let [a, b] = [of("a", &when, &["web"]), of("b", &when, &["web", "mail"])];
+        let other = of("b", &when, &["mail"]);
+        assert_eq!(families(&met(&[&a, &b])), if when.is_empty() { Vec::new() } else { vec![1, 2] });
+        assert_eq!(families(&met(&[&a, &other])), [1]);
+        assert_eq!(families(&met(&[&of("a", &when, &[])])), [1]);
+    }
+    assert!(met(&[&of("a", &[family(2)], &[])]).sandboxes[0].syscalls.allowed.is_empty());
 }
 
 fn variables(all: &[(&str, &str)]) -> Vec<(String, String)> {
