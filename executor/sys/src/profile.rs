@@ -235,6 +235,8 @@ pub enum Layer {
     NetworkNamespace,
     /// The sandbox's network namespace belongs to its own user namespace, not to the launcher's.
     NetworkOwner,
+    /// A network namespace in which something may be left is used once.
+    NetworkOnce,
     IpcNamespace,
 }
 

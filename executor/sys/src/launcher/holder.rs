@@ -21,18 +21,11 @@ const SETUP_FAILED: i32 = 1;
 /// The holder's id inside, where enough ids are available for it to have its own.
 const ROOT_INSIDE: u32 = 0;
 
-/// The kinds of namespaces that the kernel counts. None of our calls makes a `time` namespace; its limit is
-/// set like the others.
-const NAMESPACES: [&CStr; 8] = [
-    c"max_cgroup_namespaces",
-    c"max_ipc_namespaces",
-    c"max_mnt_namespaces",
-    c"max_net_namespaces",
-    c"max_pid_namespaces",
-    c"max_time_namespaces",
-    c"max_user_namespaces",
-    c"max_uts_namespaces",
-];
+/// The kinds of namespaces of which another one would bring power or sights that a sandbox's own do not: a
+/// user namespace brings every capability, a network namespace of its own the kernel's network code, a mount
+/// namespace a copy of the mounts. Of the other kinds, another one is like the one that the sandbox has; each
+/// of these files is looked up, and made, anew in every user namespace.
+const LIMITED: [&CStr; 3] = [c"max_user_namespaces", c"max_net_namespaces", c"max_mnt_namespaces"];
 
 /// Sets up and holds. `status` is its channel to the launcher, `opening` the one to the worker.
 pub(super) fn hold(prepared: &Prepared, channels: &Channels, status: &OwnedFd, opening: &OwnedFd) -> ! {
@@ -131,14 +124,14 @@ fn close_others(mut keep: [i32; 5]) -> Result<(), Errno> {
     file::close_from(from)
 }
 
-/// Sets the number of further namespaces of each kind to zero. Where the host's `/proc/sys` is read-only, as
+/// Sets the number of further namespaces to zero. Where the host's `/proc/sys` is read-only, as
 /// in most pods, only the filter refuses them, and `probe` reports it.
 fn limit_namespaces(prepared: &Prepared) -> Result<(), Failure<'_>> {
     #[cfg(feature = "fault-injection")]
     if !prepared.profile.has(crate::profile::Layer::NamespaceLimits) {
         return Ok(());
     }
-    for name in NAMESPACES {
+    for name in LIMITED {
         attempt(Step::HolderNamespaceLimits, name, || {
             match file::put(prepared.namespace_limits.as_fd(), name, b"0") {
                 Err(Errno::EROFS | Errno::ENOENT) => Ok(()),
@@ -167,7 +160,8 @@ fn give_up(prepared: &Prepared) -> Result<(), Errno> {
         return Ok(());
     }
     let _ = prepared;
-    identity::clear_bounding_set()?;
+    // The bounding set stays: it limits only what `execve` can give, which is nothing after the fourth of
+    // these, and to clear it takes one call for each capability.
     identity::clear_ambient_set()?;
     identity::clear_capabilities()?;
     identity::prctl(libc::PR_SET_NO_NEW_PRIVS, 1)?;

@@ -138,7 +138,7 @@ fn serve(channel: BorrowedFd<'_>, prepared: Prepared) -> Result<(), Fault> {
     std::thread::Builder::new()
         .spawn(move || make_workers(&for_workers, &inbox, &outbox))
         .map_err(|_| broken(Errno::EAGAIN))?;
-    let networks = Networks::start(&prepared).map_err(broken)?;
+    let mut networks = Networks::start(&prepared).map_err(broken)?;
     socket::send(channel, &[wire::READY]).map_err(broken)?;
     let mut message = [0; MAX_MESSAGE];
     loop {
@@ -152,7 +152,7 @@ fn serve(channel: BorrowedFd<'_>, prepared: Prepared) -> Result<(), Fault> {
             .and_then(|request| Some((request, Channels::parse(request, fds)?)))
             .ok_or(Fault { step: Step::BuildRequest, errno: Errno::EBADMSG, about: String::new() })
             .and_then(|(request, channels)| {
-                build((&prepared, &networks), request, channels, &mut born, (&orders, &deliveries))
+                build((&prepared, &mut networks), request, channels, &mut born, (&orders, &deliveries))
             });
         attempt(Step::BuildReply, c"", || reply(channel, outcome, &born))?;
         networks.replace_taken();
@@ -161,7 +161,7 @@ fn serve(channel: BorrowedFd<'_>, prepared: Prepared) -> Result<(), Fault> {
 
 /// Makes one sandbox. On a failure, `born` contains the processes started by then.
 fn build(
-    (prepared, networks): (&Prepared, &Networks),
+    (prepared, networks): (&Prepared, &mut Networks),
     request: BuildMessage,
     channels: Channels,
     born: &mut Born,

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::call::{Errno, landlock};
 use crate::profile::{Landlock, Proc, Profile};
-use crate::seccomp::Instruction;
+use crate::seccomp::{Instruction, makes_network_sockets};
 
 use super::rules::{self, Rule};
 
@@ -25,6 +25,8 @@ pub(super) struct Prepared {
     pub(super) rules: Vec<Rule>,
     pub(super) handled: Option<landlock::Handled>,
     pub(super) filter: Vec<Instruction>,
+    /// Whether the filter lets programs make sockets that are not Unix sockets.
+    pub(super) network_sockets: bool,
     /// `/proc` of the host, from which id maps of holders are written.
     pub(super) host_proc: OwnedFd,
     /// `/proc/sys/user` of the host: reads and writes there apply to the user namespace of the process that
@@ -67,6 +69,7 @@ impl Prepared {
             rules: rules::of(&profile)?,
             handled: landlock.map(rules::handled),
             filter: profile.filter.0.clone(),
+            network_sockets: makes_network_sockets(&profile.filter),
             host_proc,
             namespace_limits,
             profile,

@@ -16,13 +16,9 @@
 use std::collections::BTreeMap;
 
 use super::policy::X32_BIT;
-use super::{Action, Architecture, Instruction, MAX_INSTRUCTIONS, Policy, Program, Rule, Test, operation};
-
-/// Offsets in `struct seccomp_data`; both architectures are little-endian, so the low half of an argument
-/// comes first.
-const NUMBER: u32 = 0;
-const ARCHITECTURE: u32 = 4;
-const ARGUMENTS: u32 = 16;
+use super::{
+    Action, Architecture, Instruction, MAX_INSTRUCTIONS, Policy, Program, Rule, Test, offset, operation,
+};
 
 /// Most alternatives of one rule: an allow-list of requests is a few dozen long. Bounds the recursion over
 /// them.
@@ -109,9 +105,9 @@ pub fn compile(policy: &Policy) -> Result<Program, CompileError> {
         ranges.add(X32_BIT, kill);
     }
     let tree = code.tree(&ranges.0);
-    let number = code.straight(operation::LOAD, NUMBER, tree);
+    let number = code.straight(operation::LOAD, offset::NUMBER, tree);
     let native = code.compare(operation::IF_EQUAL, policy.architecture.audit_value(), number, kill);
-    code.straight(operation::LOAD, ARCHITECTURE, native);
+    code.straight(operation::LOAD, offset::ARCHITECTURE, native);
     code.finish()
 }
 
@@ -310,7 +306,7 @@ impl Code {
         if first.mask != u32::MAX {
             target = self.straight(operation::AND, first.mask, target);
         }
-        self.straight(operation::LOAD, ARGUMENTS + 8 * u32::from(first.index), target)
+        self.straight(operation::LOAD, offset::ARGUMENTS + 8 * u32::from(first.index), target)
     }
 
     fn finish(mut self) -> Result<Program, CompileError> {

@@ -14,6 +14,7 @@
 mod compile;
 mod interpret;
 mod policy;
+mod reach;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 pub use compile::{CompileError, compile};
 pub use interpret::{Fault, interpret};
 pub use policy::{Action, Architecture, Call, Policy, Rule, Test};
+pub(crate) use reach::makes_network_sockets;
 pub use verify::{Refusal, verify};
 
 /// Longest program that the kernel accepts (`BPF_MAXINSNS` of `linux/bpf_common.h`).
@@ -65,4 +67,12 @@ mod operation {
     pub(super) const IF_ANY_BIT: u16 = 0x45;
     /// Answer with the operand.
     pub(super) const RETURN: u16 = 0x06;
+}
+
+/// Offsets in `struct seccomp_data`; both architectures are little-endian, so the low half of an argument
+/// comes first.
+mod offset {
+    pub(super) const NUMBER: u32 = 0;
+    pub(super) const ARCHITECTURE: u32 = 4;
+    pub(super) const ARGUMENTS: u32 = 16;
 }

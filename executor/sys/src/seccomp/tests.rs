@@ -317,3 +317,69 @@ proptest! {
         prop_assert!(verify(&program).is_err() || result.is_ok());
     }
 }
+
+/// A filter of this machine's architecture with one more rule than what every program has.
+fn network_sockets(call: libc::c_long, its: Option<Rule>, otherwise: Action) -> bool {
+    let architecture = reach::OWN;
+    let number = u32::try_from(call).unwrap();
+    let rules = its.into_iter().map(|its| (number, its)).chain([(0, rule(&[], Action::Allow))]);
+    let policy = Policy { architecture, rules: rules.collect(), otherwise };
+    makes_network_sockets(&compile(&policy).unwrap())
+}
+
+#[test]
+fn a_filter_that_lets_network_sockets_be_made_is_known() {
+    let unix: &[Test] = &[is(0, u32::MAX, 1)];
+    for call in [libc::SYS_socket, libc::SYS_socketpair] {
+        let made = |when: &[&[Test]], then| network_sockets(call, Some(rule(when, then)), EPERM);
+        assert!(!network_sockets(call, None, EPERM) && !made(&[unix], Action::Allow));
+        assert!(!made(&[&[is(0, u32::MAX, 1), is(1, 0xf, 2)]], Action::Allow));
+        assert!(network_sockets(call, None, Action::Allow) && made(&[], Action::Allow));
+        for family in [2, 10, 16, 38, 45] {
+            assert!(made(&[unix, &[is(0, u32::MAX, family), is(1, 0xf, 2)]], Action::Allow), "{family}");
+        }
+        // Two families that differ in the bits that are not tested.
+        assert!(made(&[&[is(0, 1, 1)]], Action::Allow));
+        assert!(made(&[], Action::Log) && made(&[], Action::Notify) && made(&[], Action::Trace(1)));
+        assert!(!made(&[], Action::Trap(1)) && !made(&[], ENOSYS) && !made(&[], Action::KillThread));
+    }
+    assert!(network_sockets(libc::SYS_io_uring_setup, Some(rule(&[], Action::Allow)), EPERM));
+    assert!(!network_sockets(libc::SYS_io_uring_setup, Some(rule(&[], ENOSYS)), EPERM));
+}
+
+#[test]
+fn a_filter_that_does_not_ask_for_the_architecture_lets_network_sockets_be_made() {
+    let at = |code: u16, jt: u8, k: u32| Instruction { code, jt, jf: 0, k };
+    let (socket, refused, allowed) =
+        (u32::try_from(libc::SYS_socket).unwrap(), EPERM.to_return(), Action::Allow.to_return());
+    // 32-bit programs make sockets by another number.
+    let only_numbers = [
+        at(operation::LOAD, 0, offset::NUMBER),
+        at(operation::IF_EQUAL, 1, socket),
+        at(operation::RETURN, 0, allowed),
+        at(operation::RETURN, 0, refused),
+    ];
+    assert!(makes_network_sockets(&Program(only_numbers.to_vec())));
+    assert!(makes_network_sockets(&Program(vec![at(operation::RETURN, 0, allowed)])));
+    assert!(!makes_network_sockets(&Program(vec![at(operation::RETURN, 0, refused)])));
+    assert!(makes_network_sockets(&Program(Vec::new())), "it is none that the kernel takes");
+}
+
+proptest! {
+    /// The walk finds what the policy says.
+    #[test]
+    fn network_sockets_are_known_of_every_filter(
+        families in prop::collection::vec(0_u32..48, 0..4),
+        kind in prop::option::of(1_u32..4),
+    ) {
+        let all = |family| {
+            let kind = kind.map(|kind| is(1, 0xf, kind));
+            [is(0, u32::MAX, family)].into_iter().chain(kind).collect::<Vec<_>>()
+        };
+        let when: Vec<Vec<Test>> = families.iter().map(|family| all(*family)).collect();
+        let alternatives: Vec<&[Test]> = when.iter().map(Vec::as_slice).collect();
+        let rules = if alternatives.is_empty() { None } else { Some(rule(&alternatives, Action::Allow)) };
+        let made = families.iter().any(|family| *family != 1);
+        prop_assert_eq!(network_sockets(libc::SYS_socket, rules, EPERM), made);
+    }
+}

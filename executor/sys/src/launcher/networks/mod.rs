@@ -1,12 +1,14 @@
 //! Network namespaces, made ahead: one takes the kernel three times as long as all other namespaces together,
 //! so it is not made while a call waits, nor while a sandbox is built: most kernels do not preempt the making,
-//! and the executor would wait for its processor. Each is used once, by one sandbox, like everything else: its
-//! counters outlive the sockets in it.
+//! and the executor would wait for its processor. Each is used by one sandbox at a time. Where a program can
+//! make network sockets it is used once: counters and options of the kernel outlive the sockets. Where it can
+//! make none, nothing can be left behind, and it is used again (`used`).
 //!
 //! They belong to the launcher's user namespace, not to the sandbox's: no process inside has a privilege over
 //! them, whatever identity it gains there.
 
-use std::cell::Cell;
+mod used;
+
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -16,6 +18,7 @@ use crate::call::process::Cloned;
 use crate::call::{Errno, file, process};
 
 use super::prepared::Prepared;
+use used::Used;
 
 /// How many are kept: enough for a burst of two. Each takes some hundred kilobytes of kernel memory.
 const STOCK: usize = 2;
@@ -37,7 +40,10 @@ struct Stock {
     ready: Receiver<Result<OwnedFd, Errno>>,
     orders: Sender<()>,
     /// One was taken and no other is ordered yet.
-    owed: Cell<bool>,
+    owed: bool,
+    /// `None`: each is used once.
+    used: Option<Used>,
+    prepared: Arc<Prepared>,
 }
 
 impl Networks {
@@ -49,12 +55,14 @@ impl Networks {
         }
         let (made, ready) = channel();
         let (orders, inbox) = channel();
-        let prepared = Arc::clone(prepared);
+        let again = !prepared.network_sockets || removed!(prepared, NetworkOnce);
+        let used = again.then(Used::default);
+        let (prepared, for_maker) = (Arc::clone(prepared), Arc::clone(prepared));
         let make = move || {
             while let Ok(()) = inbox.recv() {
                 let orders = 1 + usize::from(inbox.recv_timeout(PAUSE).is_ok());
                 for _ in 0..orders {
-                    let network = process::unshare(libc::CLONE_NEWNET).and_then(|()| own(&prepared));
+                    let network = process::unshare(libc::CLONE_NEWNET).and_then(|()| own(&for_maker));
                     if made.send(network).is_err() {
                         return;
                     }
@@ -62,34 +70,36 @@ impl Networks {
             }
         };
         std::thread::Builder::new().spawn(make).map_err(|_| Errno::EAGAIN)?;
-        let stock = Stock { ready, orders, owed: Cell::new(false) };
+        let stock = Stock { ready, orders, owed: false, used, prepared };
         (0..STOCK).for_each(|_| stock.order());
         Ok(Self { home, stock: Some(stock) })
     }
 
     /// Has one made in place of the one that a build took; called when the build has ended.
-    pub(super) fn replace_taken(&self) {
-        if let Some(stock) = self.stock.as_ref().filter(|stock| stock.owed.take()) {
+    pub(super) fn replace_taken(&mut self) {
+        if let Some(stock) = &mut self.stock
+            && std::mem::take(&mut stock.owed)
+        {
             stock.order();
         }
     }
 
-    /// Clones in an unused namespace; only the child stays there.
-    pub(super) fn within(&self, clone: impl FnOnce() -> Result<Cloned, Errno>) -> Result<Cloned, Errno> {
-        let Some(stock) = &self.stock else { return clone() };
-        stock.owed.set(true);
-        match stock.ready.recv().map_err(|_| Errno::EPIPE)? {
-            Ok(network) => process::join(network.as_fd(), libc::CLONE_NEWNET)?,
-            // That error is from the earlier attempt; namespaces may be available again.
-            Err(_) => process::unshare(libc::CLONE_NEWNET)?,
-        }
+    /// Clones in a namespace that no other process is in; only the child stays there.
+    pub(super) fn within(&mut self, clone: impl FnOnce() -> Result<Cloned, Errno>) -> Result<Cloned, Errno> {
+        let Some(stock) = &mut self.stock else { return clone() };
+        let network = stock.enter()?;
         let cloned = clone();
-        if matches!(cloned, Ok(Cloned::Child)) {
-            return cloned;
+        let holder = match &cloned {
+            Ok(Cloned::Child) => return cloned,
+            Ok(Cloned::Parent { pidfd, .. }) => Some(pidfd.as_fd()),
+            Err(_) => None,
+        };
+        if let Some((used, holder)) = stock.used.as_mut().zip(holder) {
+            used.lend(network, holder);
         }
         if let Err(errno) = process::join(self.home.as_fd(), libc::CLONE_NEWNET) {
-            if let Ok(Cloned::Parent { pidfd, .. }) = &cloned {
-                let _ = process::send_signal(pidfd.as_fd(), libc::SIGKILL);
+            if let Some(holder) = holder {
+                let _ = process::send_signal(holder, libc::SIGKILL);
             }
             return Err(errno);
         }
@@ -98,6 +108,19 @@ impl Networks {
 }
 
 impl Stock {
+    /// Enters a namespace for the next sandbox.
+    fn enter(&mut self) -> Result<OwnedFd, Errno> {
+        if let Some(again) = self.used.as_mut().and_then(|used| used.enter(&self.prepared)) {
+            return Ok(again);
+        }
+        self.owed = true;
+        match self.ready.recv().map_err(|_| Errno::EPIPE)? {
+            Ok(network) => process::join(network.as_fd(), libc::CLONE_NEWNET).map(|()| network),
+            // That error is from the earlier attempt; namespaces may be available again.
+            Err(_) => process::unshare(libc::CLONE_NEWNET).and_then(|()| own(&self.prepared)),
+        }
+    }
+
     fn order(&self) {
         // A thread that has ended makes none; the next build learns of it.
         let _ = self.orders.send(());
