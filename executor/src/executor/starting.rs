@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, TryAcquireError};
 use super::Executor;
 use crate::calls::{CallState, Input, NewCall};
 use crate::docket::OwedResult;
+use crate::limits::MAX_TOOL_NAME;
 use crate::metrics::{EffectLabel, EffectValue};
 use crate::refusal::Refusal;
 use crate::room::Share;
@@ -105,6 +106,10 @@ impl Executor {
     ) -> Result<Entered, NotEntered> {
         self.admitted()?;
         let session = self.sessions.get(session)?;
+        if request.tool.len() > MAX_TOOL_NAME {
+            let why = format!("the name of a tool has at most {MAX_TOOL_NAME} bytes");
+            return Err(Refusal::Malformed(why).into());
+        }
         let arguments = request.args.as_ref().map_or("{}", |args| args.get());
         let asked = ids::request(&request.tool, arguments, request.approval.as_deref());
         if let Some(known) = self.repeated(&session, key.as_deref(), &asked)? {
