@@ -17,7 +17,7 @@ use bailiwick_policy::tool::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::shown;
+use super::{json_line, shown};
 use crate::args::Format;
 use crate::args::audit::AuditReplayOptions;
 use crate::outcome::Outcome;
@@ -70,7 +70,7 @@ pub(crate) fn run(options: &AuditReplayOptions) -> Result<Outcome> {
     };
     let report = replay.report;
     match options.format {
-        Format::Json => out!("{}", json!({ "replay": report, "damage": damage })),
+        Format::Json => out!("{}", json_line(&json!({ "replay": report, "damage": damage }))?),
         Format::Human => print(&report, damage.as_deref()),
     }
     Ok(match (damage, report.different.is_empty()) {
