@@ -103,8 +103,7 @@ fn signature(line: &str) -> Result<(&str, [u8; 4], Vec<u8>), NoteError> {
     let parts = line.strip_prefix("\u{2014} ").and_then(|rest| rest.split_once(' '));
     let (name, signed) = parts.ok_or(NoteError::Form("a signature line is not `— NAME BASE64`"))?;
     let bytes = STANDARD.decode(signed).map_err(|_| NoteError::Form("a signature is not Base64"))?;
-    let (id, signature) =
-        bytes.split_first_chunk().ok_or(NoteError::Form("a signature is too short"))?;
+    let (id, signature) = bytes.split_first_chunk().ok_or(NoteError::Form("a signature is too short"))?;
     Ok((name, *id, signature.to_vec()))
 }
 

@@ -170,7 +170,10 @@ impl Proof {
         // Whoever signs may have put there what two readers read differently.
         let seen = Seen::read(self.line.as_bytes()).map_err(|kind| unread(&kind))?;
         if seen.seq != self.seq {
-            return Err(unread(&format_args!("it is in place {} and says that it is record {}", self.seq, seen.seq)));
+            return Err(unread(&format_args!(
+                "it is in place {} and says that it is record {}",
+                self.seq, seen.seq
+            )));
         }
         let record = Record::parse(self.line.as_bytes()).map_err(|error| unread(&error))?;
         match self.openings.iter().find(|opening| !opens(opening, &record)) {

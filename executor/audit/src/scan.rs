@@ -321,7 +321,10 @@ mod tests {
             "{\"a\":1e999}",
         ] {
             assert!(members(line.as_bytes()).is_err(), "{line}");
-            assert!(serde_json::from_str::<serde_json::Value>(line).is_ok() || line.contains("e999"), "{line}");
+            assert!(
+                serde_json::from_str::<serde_json::Value>(line).is_ok() || line.contains("e999"),
+                "{line}"
+            );
         }
         let long = |digits: usize| format!("{{\"a\":{}}}", "9".repeat(digits));
         assert!(members(long(308).as_bytes()).is_ok() && members(long(309).as_bytes()).is_err());

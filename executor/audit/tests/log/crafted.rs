@@ -167,7 +167,8 @@ fn beginnings() -> Vec<(Vec<String>, bool)> {
     let twice = hex(&[&[0xF0][..], &[0xFF; 30], &[0x7F]].concat());
     let fixed = format!("\"format\":\"bailiwick.dev/audit/v1\",\"nonce\":\"{NONCE}\"");
     let with_public = |public: &str| format!("\"genesis\":{{{fixed},\"public\":\"{public}\"}}");
-    let with_origin = |origin: &str| format!("\"genesis\":{{{fixed},\"public\":\"{public}\",\"origin\":{origin}}}");
+    let with_origin =
+        |origin: &str| format!("\"genesis\":{{{fixed},\"public\":\"{public}\",\"origin\":{origin}}}");
     let first = [
         (with_public(&public), true),
         (with_public(&public.to_uppercase()), false),
@@ -183,7 +184,12 @@ fn beginnings() -> Vec<(Vec<String>, bool)> {
         (with_origin("null"), false),
         (with_origin("\"example.com/log\",\"more\":1"), false),
         (format!("\"genesis\":[\"bailiwick.dev/audit/v1\",\"{NONCE}\",\"{public}\"]"), false),
-        (format!("\"genesis\":{{\"format\":\"bailiwick.dev/audit/v2\",\"nonce\":\"{NONCE}\",\"public\":\"{public}\"}}"), false),
+        (
+            format!(
+                "\"genesis\":{{\"format\":\"bailiwick.dev/audit/v2\",\"nonce\":\"{NONCE}\",\"public\":\"{public}\"}}"
+            ),
+            false,
+        ),
         (format!("{},\"key\":null", with_public(&public)), false),
         ("\"tool\":\"x\"".to_owned(), false),
     ];
@@ -200,14 +206,14 @@ fn with_loose_bits(text: &str) -> String {
 /// Checkpoints and keys, signed.
 fn signed() -> Vec<(Vec<String>, bool)> {
     let id = |note: &str| note.to_owned();
-    let usual = |text: &str, origin: &str, signature: &str| format!("{text}\n\u{2014} {origin} {signature}\n");
+    let usual =
+        |text: &str, origin: &str, signature: &str| format!("{text}\n\u{2014} {origin} {signature}\n");
     let with_key = |change: &dyn Fn(&str) -> String, public: [u8; 32]| {
         let mut lines = vec![plain_genesis()];
         let (log, prev) = (Hash::leaf(lines[0].as_bytes()), chain(&lines));
         let numbers = |number: u64| number.to_be_bytes();
-        let message = [
-            &b"bailiwick/key/v1\n"[..], log.as_bytes(), &numbers(1), prev.as_bytes(), &numbers(2), &public,
-        ];
+        let message =
+            [&b"bailiwick/key/v1\n"[..], log.as_bytes(), &numbers(1), prev.as_bytes(), &numbers(2), &public];
         let signature = change(&STANDARD.encode(key().sign(&message.concat()).to_bytes()));
         let (public, previous) = (hex(&public), hex(key().verifying_key().as_bytes()));
         let body = format!(
@@ -288,7 +294,10 @@ fn both_verifiers_skip_the_same_lines_beside_the_log() {
         std::fs::create_dir(base.path().join(part)).unwrap();
     }
     let commitment = "cd".repeat(32);
-    write_lines(base.path(), &with(&format!("\"decision\",\"arguments\":{{\"commitment\":\"{commitment}\"}}")));
+    write_lines(
+        base.path(),
+        &with(&format!("\"decision\",\"arguments\":{{\"commitment\":\"{commitment}\"}}")),
+    );
     let mut fixtures = Fixtures::of(base.path());
     let opening = |seq: &str, field: &str, text: &str| {
         format!("{{\"seq\":{seq},\"field\":{field},\"salt\":\"{commitment}\",\"text\":{text}}}")
@@ -309,7 +318,8 @@ fn both_verifiers_skip_the_same_lines_beside_the_log() {
     let mut expected = Vec::new();
     for (line, opens) in lines {
         expected.push((line.clone(), opens));
-        fixtures.add(line.clone(), |dir| std::fs::write(dir.join("disclosures/00000001.jsonl"), line).unwrap());
+        fixtures
+            .add(line.clone(), |dir| std::fs::write(dir.join("disclosures/00000001.jsonl"), line).unwrap());
     }
     for ((line, opens), dir) in expected.iter().zip(fixtures.dirs()) {
         let report = verify(dir, &Known::default());
@@ -322,7 +332,10 @@ fn both_verifiers_skip_the_same_lines_beside_the_log() {
 #[test]
 fn a_checkpoint_of_no_records_identifies_no_log() {
     let crate::stage::Lived { dir, .. } = crate::stage::lived();
-    let nothing = format!("elsewhere\n0\n{}\n\n\u{2014} elsewhere AAAAAAAA\n", STANDARD.encode(Hash::of(&[]).as_bytes()));
+    let nothing = format!(
+        "elsewhere\n0\n{}\n\n\u{2014} elsewhere AAAAAAAA\n",
+        STANDARD.encode(Hash::of(&[]).as_bytes())
+    );
     let known = Known { checkpoints: vec![nothing.clone()], ..Known::default() };
     let report = verify(dir.path(), &known);
     assert_eq!(report.status, bailiwick_audit::Status::Incomplete, "{report:?}");
