@@ -81,6 +81,9 @@ pub(crate) const MAX_LONG_POLL: Duration = Duration::from_secs(30);
 /// Longest name of a tool in a request, in bytes: it stands in the record of its denial, which no counter limits, and a record has 64 KiB.
 pub(crate) const MAX_TOOL_NAME: usize = 1024;
 
+/// Deepest nesting of a call's arguments: their record has a few levels more, and is read back by readers that go no further than 127.
+pub(crate) const MAX_ARGUMENTS_DEPTH: usize = 64;
+
 /// Longest idempotency key; it stands in the record of the intent.
 pub(crate) const MAX_IDEMPOTENCY_KEY: usize = 128;
 

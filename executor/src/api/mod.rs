@@ -144,11 +144,13 @@ mod tests {
         let session = tokio::task::block_in_place(|| app.open_session().unwrap().id);
         let known = r#"{"tool": "argv", "args": {"text": "ls"}}"#;
         let long = format!(r#"{{"tool": "{}"}}"#, "x".repeat(1025));
+        let deep = format!(r#"{{"tool": "argv", "args": {{"text": {}{}}}}}"#, "[".repeat(64), "]".repeat(64));
         for (keys, body) in [
             (&[][..], r#"["argv", {"text": "ls"}]"#),
             (&[], ""),
             (&[], "null"),
             (&[], &long),
+            (&[], &deep),
             (&["a", "b"], known),
             (&["a", "a"], known),
         ] {
@@ -161,7 +163,10 @@ mod tests {
             assert_eq!((status, &problem["error"]), (StatusCode::BAD_REQUEST, &"malformed".into()), "{path}");
         }
         // The log holds nothing of them, and accepts records as before.
-        let (status, _) = answer(&app, call(&session, &["a"], &format!(" \n{known}"))).await;
+        let (status, _) = answer(&app, call(&session, &["a"], &format!(" {known}"))).await;
         assert_eq!(status, StatusCode::OK);
+        app.all_ended().await;
+        let (status, _) = answer(&app, call(&session, &["b"], &deep.replacen("[]", "0", 1))).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "decided, and denied");
     }
 }

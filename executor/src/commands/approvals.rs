@@ -192,7 +192,8 @@ fn print(value: &serde_json::Value) -> anyhow::Result<()> {
 fn escaped(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());
     for letter in json.chars() {
-        let is_plain = matches!(letter, '\n' | '"' | '\'' | '\\') || letter.escape_debug().next() == Some(letter);
+        let is_plain =
+            matches!(letter, '\n' | '"' | '\'' | '\\') || letter.escape_debug().next() == Some(letter);
         if is_plain {
             shown.push(letter);
         } else {
