@@ -16,7 +16,6 @@ mod report;
 mod verdict;
 
 use std::convert::Infallible;
-use std::path::Path;
 
 use anyhow::{Result, bail};
 use bailiwick_audit::{FoldError, Status, fold, verify};
@@ -27,10 +26,8 @@ use self::report::Report;
 use crate::args::{Format, ReplayOptions};
 use crate::audit::known_key;
 use crate::effective::Effective;
-use crate::files;
 use crate::load::Choices;
 use crate::outcome::Outcome;
-use crate::plain::plain;
 use crate::print::out;
 
 pub(crate) fn run(options: &ReplayOptions) -> Result<Outcome> {
