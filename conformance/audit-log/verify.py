@@ -1,22 +1,39 @@
 #!/usr/bin/env python3
 """Verifies audit logs. Written from docs/formats/audit-log.md alone; needs only Python's standard library.
 Prints a line for each DIR: `intact RECORDS`, `incomplete RECORDS` or `tampered RECORD`. Exits with the worst verdict: 0, 6, 4."""
-import argparse, base64, functools, hashlib, json, os, re, sys, zlib
+import argparse, base64, functools, hashlib, itertools, json, math, os, re, sys, zlib
 KINDS = "genesis session intent result decision approval admission connection key checkpoint recovered redaction admin seal".split()
 OWN = {**{kind: kind for kind in ("genesis", "key", "recovered", "seal")}, "intent": "result", **dict.fromkeys(("open", "peaks", "note"), "checkpoint")}
 HELD = ("arguments", "facts", "reason", "result")
-TYPES = {**dict.fromkeys("session call tool policyDigest effect note seal".split(), str), **dict.fromkeys(("time", "intent"), int),
-         **dict.fromkeys("subject stateDelta rules approval sandbox outcome usage".split(), object),
-         **dict.fromkeys(("open", "peaks"), list), **dict.fromkeys("genesis key recovered continues".split(), dict)}
+STRING = rb'"(?:[^"\\\x00-\x1f]|\\(?:["\\bfnrt]|u00[01][0-9a-f]))*"'
 def must(holds):
     if not holds: raise ValueError
 def tried(work, *given):
     """What it returns, or None if what it reads is not as it must be."""
     try: return work(*given)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError): return None
+def is_text(value): return isinstance(value, str)
+def is_small(value): return type(value) is int and 0 <= value < 2**32
+def is_number(value): return type(value) is int and 0 <= value < 2**64
+def is_hash(value): return is_text(value) and re.fullmatch("[0-9a-f]{64}", value)
+FORMS = {**dict.fromkeys("session call tool policyDigest effect note seal".split(), is_text), **dict.fromkeys(("time", "intent"), is_number),
+         **dict.fromkeys("subject stateDelta rules approval sandbox outcome usage".split(), lambda _: True), "open": [is_number], "peaks": [is_hash],
+         "genesis": {"format": is_text, "nonce": is_hash, "public": is_hash, "origin?": is_text},
+         "key": {"epoch": is_number, "public": is_hash, "previous": is_hash, "signature": is_text},
+         "recovered": {"cause": is_text, "cuts?": [{"segment": is_small, "offset": is_number, "bytes": is_number, "sha256": is_hash}], "lost?": [is_number]},
+         "continues": {"segment": is_small, "offset": is_number, "hash": is_hash}}
+OPENING = {"seq": is_number, "field": is_text, "salt": is_hash, "text": is_text}
+def fits(value, form):
+    if isinstance(form, list): return isinstance(value, list) and all(fits(element, form[0]) for element in value)
+    if not isinstance(form, dict): return form(value)
+    return isinstance(value, dict) and {*value} <= {name.rstrip("?") for name in form} and all(
+        fits(value[name.rstrip("?")], form[name]) if name.rstrip("?") in value else "?" in name for name in form)
 def sha(*parts): return hashlib.sha256(b"".join(parts)).digest()
 def big(number): return number.to_bytes(8, "big")
 def little(raw): return int.from_bytes(raw, "little")
+def base(text):
+    raw = base64.b64decode(text, validate=True)
+    must(base64.b64encode(raw).decode() == text); return raw
 Q, L, D = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493, -121665 * pow(121666, -1, 2**255 - 19)  # Ed25519 (RFC 8032, 5.1)
 def add(p, q):
     a, b, c, d = (p[1] - p[0]) * (q[1] - q[0]), (p[1] + p[0]) * (q[1] + q[0]), 2 * p[3] * q[3] * D, 2 * p[2] * q[2]
@@ -25,33 +42,41 @@ def times(n, p):
     out = (0, 1, 1, 0)
     for bit in f"{n:b}": out = add(add(out, out), p) if bit == "1" else add(out, out)
     return out
-def point(y, sign):
+def point(raw):
+    """What these bytes encode, if it is a point of large order."""
+    y, sign = little(raw) % 2**255, raw[31] >> 7
     square = (y * y - 1) * pow(D * y * y + 1, -1, Q) % Q
     near = pow(square, (Q + 3) // 8, Q)
     roots = [root * near % Q for root in (1, -1, pow(2, (Q - 1) // 4, Q), -pow(2, (Q - 1) // 4, Q))]
     x = [x for x in roots if 0 < x and x * x % Q == square and x % 2 == sign and y < Q][0]
-    return x, y, 1, x * y % Q
+    p = (x, y, 1, x * y % Q)
+    must(len(raw) == 32 and times(8, p)[0] % Q); return p
+BASE = point((4 * pow(5, -1, Q) % Q).to_bytes(32, "little"))
 @functools.cache
 def signs(key, message, signature):
     """Whether S times the base point, less k times the key, is R."""
-    s, k, y = little(signature[32:]), little(hashlib.sha512(signature[:32] + key + message).digest()), little(key)
-    x, y, z, _ = add(times(s, point(4 * pow(5, -1, Q) % Q, 0)), times(k, point(y % 2**255, 1 - (y >> 255))))
+    s, k, (x, y, z, t) = little(signature[32:]), little(hashlib.sha512(signature[:32] + key + message).digest()), point(key)
+    x, y, z, _ = add(times(s, BASE), times(k, (-x, y, z, -t)))
     x, y = x * pow(z, -1, Q) % Q, y * pow(z, -1, Q) % Q
-    return len(signature) == 64 and s < L and little(signature[:32]) == y + (x % 2 << 255)
-def is_hash(text): return isinstance(text, str) and re.fullmatch("[0-9a-f]{64}", text)
+    return len(signature) == 64 and s < L and point(signature[:32])[:2] == (x, y)
 def whole(line): return line[-18:] == b',"sum":"%08x"}' % zlib.crc32(line[:-18])
 def unique(pairs): must(len(dict(pairs)) == len(pairs)); return dict(pairs)
+def finite(read): return lambda text: read(text) if math.isfinite(float(text)) else must(False)
+loads = functools.partial(json.loads, object_pairs_hook=unique, parse_int=finite(int), parse_float=finite(float), parse_constant=lambda _: must(False))
 def parse(line):
-    r = json.loads(line.decode(), object_pairs_hook=unique)
-    must(whole(line) and list(r)[:4] == ["seq", "group", "prev", "kind"] and list(r)[-1] == "sum" and r["kind"] in KINDS)
+    outside = re.sub(STRING, b"", line)
+    must(whole(line) and not re.search(rb'[\s"\\]|-0(?![.eE])', outside))
+    must(max(itertools.accumulate((c in b"[{") - (c in b"]}") for c in outside)) < 128)
+    r = loads(line.decode())
+    must(list(r)[:4] == ["seq", "group", "prev", "kind"] and list(r)[-1] == "sum" and r["kind"] in KINDS)
     for name, value in list(r.items())[4:-1]:
-        if name not in HELD: must(name in TYPES and isinstance(value, TYPES[name]))
-        else: must(value == "dropped" or len(value) == 1 and ("plain" in value or is_hash(value.get("commitment", value.get("blob")))))
-    must(is_hash(r["prev"]) and all((name in r) == (r["kind"] == kind) for name, kind in OWN.items()))
+        if name not in HELD: must(fits(value, FORMS[name]))
+        else: must(value == "dropped" or isinstance(value, dict) and len(value) == 1 and ("plain" in value or is_hash(value.get("commitment", value.get("blob")))))
+    must(is_number(r["seq"]) and is_number(r["group"]) and is_hash(r["prev"]) and all((name in r) == (r["kind"] == kind) for name, kind in OWN.items()))
     return r
 def opening(line):
-    o = json.loads(line)
-    return o if set(o) == {"seq", "field", "salt", "text"} and is_hash(o["salt"]) else None
+    o = loads(line.decode())
+    return {**o, "text": o["text"].encode()} if fits(o, OPENING) and len(line) < 41_944_064 else None
 def is_tail(data, lost):
     """Whether something stands there; raises if no crash leaves it."""
     data, count = data.rstrip(b"\0"), 0
@@ -74,7 +99,7 @@ class Log:
         for _, peak in self.peaks[-2::-1]: root = sha(b"\1", peak, root)
         return f"{self.origin}\n{size}\n{base64.b64encode(root).decode()}\n"
     def run(self):
-        data = {int(name[:8]): self.read("segments", name) for name in os.listdir(f"{self.dir}/segments") if re.fullmatch(r"\d{8}\.jsonl", name, re.A)}
+        data = {int(name[:8]): self.read("segments", name) for name in os.listdir(f"{self.dir}/segments") if re.fullmatch(r"(?!0{8})\d{8}\.jsonl", name, re.A)}
         begins = {number: tried(parse, bytes[:max(bytes.find(b"\n", 0, 65536), 0)]) for number, bytes in data.items()}
         first = {number: r for number, r in begins.items() if r and ("continues" in r or "genesis" in r)}
         top = at = max(first, default=0)
@@ -82,8 +107,8 @@ class Log:
         while at:
             course, r = [(at, end)] + course, first.get(at)
             self.seq = r["seq"] if r else 0; must(r)
+            must("continues" not in r or r["continues"]["segment"] in {number for number in data if number < at})
             at, end = r.get("continues", {}).get("segment", 0), r.get("continues", {}).get("offset")
-            must(at < course[0][0] and (at == 0 or at in data))
         self.seq, unfinished = 0, False
         for number, end in course:
             bytes, at = data[number], 0
@@ -95,8 +120,9 @@ class Log:
             unfinished |= is_tail(bytes[at:], self.seq) and end is None
         for number in sorted(set(data) - {number for number, _ in course}):
             unfinished |= is_tail(data[number], self.seq if number > top else None) and number > top
-        must(all(int(note.split("\n")[1]) <= self.seq for note in self.known["notes"]))
-        return self.end == "sealed" and not unfinished and not self.open and any(self.known.values())
+        sizes = [int(note.split("\n")[1]) for note in self.known["notes"]]
+        must(all(size <= self.seq for size in sizes))
+        return self.end == "sealed" and not unfinished and not self.open and any([*self.known["keys"], *self.known["logs"], *sizes])
     def line(self, line, at):
         r = parse(line)
         kind, seq, group, leaf, size = r["kind"], r["seq"], r["group"], sha(b"\0", line), 1
@@ -112,20 +138,25 @@ class Log:
         self.peaks.append((size, leaf))
         for note in [note for note in self.known["notes"] if note.split("\n")[1] == str(seq + 1)]: self.check(note, self.head(seq + 1))
         for field, held in [(field, r[field]) for field in HELD if isinstance(r.get(field), dict) and "plain" not in r[field]]:
-            if "blob" in held: must(sha(self.read("blobs", held["blob"])).hex() == held["blob"]); continue
+            if "blob" in held:
+                text = self.read("blobs", held["blob"])
+                must(sha(text).hex() == held["blob"] and len(text) <= 20 << 20); continue
             while self.openings and self.openings[0]["seq"] < seq: self.openings.pop(0)
             if not self.openings or (self.openings[0]["seq"], self.openings[0]["field"]) != (seq, field): continue
-            salt, text = self.openings[0]["salt"], self.openings.pop(0)["text"].encode()
+            salt, text = self.openings[0]["salt"], self.openings.pop(0)["text"]
             must(sha(b"bailiwick/field/v1\n", bytes.fromhex(salt), big(len(text)), text).hex() == held["commitment"])
         self.seq = seq + 1
     def check(self, note, head):
         text, lines = note.rsplit("\n\n", 1)
-        raw = [base64.b64decode(line.split(" ")[2]) for line in lines.splitlines() if line.startswith(f"\u2014 {self.origin} ")]
-        signatures = [raw[4:] for raw in raw if raw[:4] == sha(self.origin.encode(), b"\n\1", self.key)[:4]]
-        must(note.startswith(head) and signs(self.key, f"{text}\n".encode(), signatures[0]))
+        must(note.startswith(head) and lines[-1] == "\n" and not re.search(r"[\x00-\x09\x0b-\x1f]", note))
+        signed = [(name, base(raw)) for dash, name, raw in (line.split(" ") for line in lines[:-1].split("\n")) if dash == "\u2014" or must(False)]
+        must(all(len(raw) >= 4 for _, raw in signed))
+        signatures = [raw[4:] for name, raw in signed if name == self.origin and raw[:4] == sha(self.origin.encode(), b"\n\1", self.key)[:4]]
+        must(signs(self.key, f"{text}\n".encode(), signatures[0]))
     def on_genesis(self, r, line, leaf):
         g, self.log, self.epoch = r["genesis"], leaf, 1
         self.key, self.origin = bytes.fromhex(g["public"]), g.get("origin", f"bailiwick.dev/log/{leaf.hex()}")
+        must(point(self.key) and len(self.origin.encode()) <= 256 and re.fullmatch(r"[^\s\x00-\x1f\x7f-\x9f+]+", self.origin))
         must(g["format"] == "bailiwick.dev/audit/v1" and {self.key} >= set(self.known["keys"]) and {leaf} >= set(self.known["logs"]))
     def on_checkpoint(self, r, line, leaf):
         self.check(r["note"], f"{self.head(self.seq)}\n\u2014 {self.origin} ")
@@ -135,7 +166,7 @@ class Log:
     def on_key(self, r, line, leaf):
         k, public, self.epoch = r["key"], bytes.fromhex(r["key"]["public"]), self.epoch + 1
         message = b"bailiwick/key/v1\n" + self.log + big(self.seq) + self.chain + big(self.epoch) + public
-        must(k["epoch"] == self.epoch and k["previous"] == self.key.hex() and signs(self.key, message, base64.b64decode(k["signature"])))
+        must(k["epoch"] == self.epoch and k["previous"] == self.key.hex() and point(public) and signs(self.key, message, base(k["signature"])))
         self.key = public
 def main():
     words = argparse.ArgumentParser(description=__doc__)

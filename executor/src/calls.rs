@@ -15,7 +15,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::limits::STDIN_BACKLOG;
+use crate::limits::{STDIN_BACKLOG, STDIN_OWN};
 use crate::output::Output;
 use crate::refusal::Refusal;
 use crate::room::{Room, Share};
@@ -356,7 +356,7 @@ impl CallState {
             )));
         }
         if let Some(share) = &mut backlog.share {
-            share.grow_to(backlog.held + cost)?;
+            share.grow_to((backlog.held + cost).saturating_sub(STDIN_OWN))?;
         }
         backlog.held += cost;
         backlog.closed = close;
@@ -387,7 +387,7 @@ impl CallState {
             Some(part) => {
                 backlog.held -= Backlog::cost(&part);
                 if let Some(share) = &mut backlog.share {
-                    share.shrink_to(backlog.held);
+                    share.shrink_to(backlog.held.saturating_sub(STDIN_OWN));
                 }
                 Ok(Some(part))
             }
@@ -482,6 +482,26 @@ pub(crate) mod tests {
         second.feed(large.clone(), false).unwrap();
         second.end(Ended { outcome: None, result: None, result_decision: None });
         first.feed(large, false).unwrap();
+    }
+
+    #[test]
+    fn commands_that_do_not_read_keep_no_input_from_those_that_do() {
+        let room = Room::new(STDIN_BACKLOG, "input");
+        let [silent, other, reads] = ["c1", "c2", "c3"].map(|id| reading(id, Input::Stream));
+        [&silent, &other, &reads].iter().for_each(|call| call.share_input(&room));
+        let part = |bytes: usize| Bytes::from(vec![b'x'; bytes]);
+        silent.feed(part(STDIN_BACKLOG), false).unwrap();
+        other.feed(part(STDIN_OWN - PART_BYTES), false).unwrap();
+        assert!(matches!(other.feed(part(STDIN_OWN), false), Err(Refusal::Busy(_))), "more than its own");
+        for _ in 0..100 {
+            reads.feed(part(STDIN_OWN - PART_BYTES), false).unwrap();
+            assert!(reads.take_input().unwrap().is_some());
+        }
+        // Nothing is given back that was not taken.
+        while other.take_input().unwrap().is_some() {}
+        assert!(matches!(reads.feed(part(2 * STDIN_OWN), false), Err(Refusal::Busy(_))));
+        silent.take_input().unwrap();
+        reads.feed(part(STDIN_BACKLOG), false).unwrap();
     }
 
     /// A command that receives no orders.

@@ -78,6 +78,12 @@ pub(crate) const MAX_UNHEARD_BYTES: usize = 64 << 20;
 /// Longest `waitMs`, of a call and of `/v1/drain`: below the minute after which many clients give up.
 pub(crate) const MAX_LONG_POLL: Duration = Duration::from_secs(30);
 
+/// Longest name of a tool in a request, in bytes: it stands in the record of its denial, which no counter limits, and a record has 64 KiB.
+pub(crate) const MAX_TOOL_NAME: usize = 1024;
+
+/// Deepest nesting of a call's arguments: their record has a few levels more, and is read back by readers that go no further than 127.
+pub(crate) const MAX_ARGUMENTS_DEPTH: usize = 64;
+
 /// Longest idempotency key; it stands in the record of the intent.
 pub(crate) const MAX_IDEMPOTENCY_KEY: usize = 128;
 
@@ -87,5 +93,8 @@ pub(crate) const CHUNK_BYTES: usize = 64 << 10;
 /// Bytes of standard input that wait for a program which does not read, each part charged with what it takes in memory; more is answered with 429.
 pub(crate) const STDIN_BACKLOG: usize = 1 << 20;
 
-/// The same, of all calls together: a caller may have many commands that do not read.
+/// The same, of all calls together beyond the first [`STDIN_OWN`] of each: a caller may have many commands that do not read.
 pub(crate) const MAX_INPUT_BYTES: usize = 64 << 20;
+
+/// Of that, what each call may have whatever others have taken, so that commands that do not read keep nothing from those that do: 16 MiB for all calls.
+pub(crate) const STDIN_OWN: usize = 64 << 10;

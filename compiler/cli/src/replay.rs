@@ -16,20 +16,18 @@ mod report;
 mod verdict;
 
 use std::convert::Infallible;
-use std::path::Path;
 
 use anyhow::{Result, bail};
-use bailiwick_audit::{FoldError, Known, Status, fold, note, verify};
+use bailiwick_audit::{FoldError, Status, fold, verify};
 use bailiwick_policy::tool::LoadedPolicy;
 
 use self::history::History;
 use self::report::Report;
 use crate::args::{Format, ReplayOptions};
+use crate::audit::known_key;
 use crate::effective::Effective;
-use crate::files;
 use crate::load::Choices;
 use crate::outcome::Outcome;
-use crate::plain::plain;
 use crate::print::out;
 
 pub(crate) fn run(options: &ReplayOptions) -> Result<Outcome> {
@@ -40,7 +38,7 @@ pub(crate) fn run(options: &ReplayOptions) -> Result<Outcome> {
     else {
         return Ok(Outcome::Findings);
     };
-    let verified = verify(&options.log, &known(options.log_key.as_deref())?)?;
+    let verified = verify(&options.log, &known_key(options.log_key.as_deref())?)?;
     let mut report = Report::of(&effective, &verified);
     if verified.status != Status::Tampered {
         let policy = LoadedPolicy::of_bundle(effective.bundle)?;
@@ -61,18 +59,4 @@ pub(crate) fn run(options: &ReplayOptions) -> Result<Outcome> {
         Format::Human => report.print(),
     }
     Ok(report.outcome())
-}
-
-/// What is known about the log from elsewhere.
-fn known(key: Option<&str>) -> Result<Known> {
-    let mut known = Known::default();
-    if let Some(key) = key {
-        let path = Path::new(key);
-        let text = if path.is_file() { String::from_utf8(files::read(path)?)? } else { key.to_owned() };
-        match note::parse_verifier_key(&text) {
-            Ok(key) => known.log_key = Some(key),
-            Err(error) => bail!("cannot use the log key `{}`: {error}", plain(key)),
-        }
-    }
-    Ok(known)
 }

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 /// Longest file that is read whole: tokens and keys are some hundred bytes.
 const MAX_SMALL_FILE_BYTES: u64 = 4 * 1024;
 
-/// Most segments that are listed. At 64 KiB, the smallest size, that is 64 GiB.
+/// Most files in the folder of segments. At 64 KiB, the smallest size, that is 64 GiB.
 const MAX_SEGMENTS: usize = 1_000_000;
 
 /// The folder of a log.
@@ -77,7 +77,11 @@ impl Dir {
     /// Numbers of the segments, in order. Files with other names are not part of the log.
     pub(crate) fn list(&self) -> io::Result<Vec<u32>> {
         let mut numbers = Vec::new();
-        for entry in std::fs::read_dir(self.segments())?.take(MAX_SEGMENTS) {
+        for (count, entry) in std::fs::read_dir(self.segments())?.enumerate() {
+            // The log may be in what is not listed.
+            if count >= MAX_SEGMENTS {
+                return Err(io::Error::other(format!("it holds more than {MAX_SEGMENTS} files")));
+            }
             let name = entry?.file_name();
             let digits = name.to_str().and_then(|name| name.strip_suffix(".jsonl"));
             let digits =

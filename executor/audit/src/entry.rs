@@ -16,12 +16,6 @@ pub enum Event {
     Decision,
     /// An approval was given or refused.
     Approval,
-    /// An admission review was decided.
-    Admission,
-    /// A connection out of a sandbox was decided.
-    Connection,
-    /// Openings were deleted.
-    Redaction,
     /// An administrator did something.
     Admin,
 }
@@ -32,9 +26,6 @@ impl From<Event> for Kind {
             Event::Session => Self::Session,
             Event::Decision => Self::Decision,
             Event::Approval => Self::Approval,
-            Event::Admission => Self::Admission,
-            Event::Connection => Self::Connection,
-            Event::Redaction => Self::Redaction,
             Event::Admin => Self::Admin,
         }
     }

@@ -19,6 +19,10 @@ const FIELD_DOMAIN: &[u8] = b"bailiwick/field/v1\n";
 /// stays small. A shorter one is too, where its record would otherwise be too long.
 pub const MAX_INLINE_BYTES: usize = 4 * 1024;
 
+/// Deepest nesting of a plain value in a record. Callers nest as deeply as a line may, and the record is around it:
+/// the line could not be read back.
+const MAX_INLINE_DEPTH: usize = 64;
+
 /// Longest value that is kept in any form: twice the largest arguments that the executor accepts.
 pub const MAX_VALUE_BYTES: usize = 20 * 1024 * 1024;
 
@@ -166,7 +170,9 @@ impl Aside {
             return Err(FieldError::TooLong { field, bytes: text.len() });
         }
         match mode {
-            Mode::Plain if text.len() <= MAX_INLINE_BYTES => Ok(Held::Plain(value)),
+            Mode::Plain if text.len() <= MAX_INLINE_BYTES && nests_within(&value, MAX_INLINE_DEPTH) => {
+                Ok(Held::Plain(value))
+            }
             Mode::Plain => Ok(self.keep(text)),
             Mode::Commit | Mode::Drop => {
                 let salt = self.salt()?;
@@ -175,6 +181,16 @@ impl Aside {
                 Ok(Held::Commitment(commitment(&salt, &text)))
             }
         }
+    }
+}
+
+/// Whether lists and objects are in one another at most this often.
+fn nests_within(value: &Value, depth: usize) -> bool {
+    let inside = |value: &Value| depth > 0 && nests_within(value, depth - 1);
+    match value {
+        Value::Array(elements) => depth > 0 && elements.iter().all(inside),
+        Value::Object(members) => depth > 0 && members.values().all(inside),
+        _ => true,
     }
 }
 

@@ -90,31 +90,31 @@ impl Checkpoint {
 pub fn verify(note: &str, origin: &str, key: &VerifyingKey) -> Result<(), NoteError> {
     let (text, signatures) = split(note)?;
     let id = key_id(origin, key);
-    for line in signatures.lines() {
-        let Some((name, signed)) = line.strip_prefix("\u{2014} ").and_then(|rest| rest.split_once(' '))
-        else {
-            return Err(NoteError::Form("a signature line is not `— NAME BASE64`"));
-        };
-        let Ok(bytes) = STANDARD.decode(signed) else {
-            return Err(NoteError::Form("a signature is not Base64"));
-        };
-        let Some((found, signature)) = bytes.split_first_chunk::<4>() else {
-            return Err(NoteError::Form("a signature is too short"));
-        };
-        if name != origin || *found != id {
-            continue;
-        }
-        let wrong = || NoteError::Signature(origin.to_owned());
-        let signature = Signature::from_slice(signature).map_err(|_| wrong())?;
-        return key.verify_strict(text.as_bytes(), &signature).map_err(|_| wrong());
-    }
-    Err(NoteError::Unsigned(origin.to_owned()))
+    let signatures = signatures.lines().map(signature).collect::<Result<Vec<_>, _>>()?;
+    let own = signatures.iter().find(|(name, found, _)| *name == origin && *found == id);
+    let (_, _, signature) = own.ok_or_else(|| NoteError::Unsigned(origin.to_owned()))?;
+    let wrong = || NoteError::Signature(origin.to_owned());
+    let signature = Signature::from_slice(signature).map_err(|_| wrong())?;
+    key.verify_strict(text.as_bytes(), &signature).map_err(|_| wrong())
+}
+
+/// The parts of a signature line: name, key id, signature.
+fn signature(line: &str) -> Result<(&str, [u8; 4], Vec<u8>), NoteError> {
+    let parts = line.strip_prefix("\u{2014} ").and_then(|rest| rest.split_once(' '));
+    let (name, signed) = parts.ok_or(NoteError::Form("a signature line is not `— NAME BASE64`"))?;
+    let bytes = STANDARD.decode(signed).map_err(|_| NoteError::Form("a signature is not Base64"))?;
+    let (id, signature) = bytes.split_first_chunk().ok_or(NoteError::Form("a signature is too short"))?;
+    Ok((name, *id, signature.to_vec()))
 }
 
 /// The text, with its last line feed, and the signature lines.
 fn split(note: &str) -> Result<(&str, &str), NoteError> {
     if note.len() > MAX_NOTE_BYTES {
         return Err(NoteError::Form("it is longer than 32 KiB"));
+    }
+    // As signed notes require; and a carriage return would be no part of its line.
+    if note.bytes().any(|byte| byte < b' ' && byte != b'\n') {
+        return Err(NoteError::Form("it holds a control character"));
     }
     let blank = note.rfind("\n\n").ok_or(NoteError::Form("no blank line stands before the signatures"))?;
     let text = note.get(..=blank).unwrap_or_default();
@@ -123,6 +123,15 @@ fn split(note: &str) -> Result<(&str, &str), NoteError> {
         return Err(NoteError::Form("it does not end in a signature line"));
     }
     Ok((text, signatures))
+}
+
+/// The key of these bytes: a point of large order in its only encoding. Anybody can sign for the others, or verifiers
+/// disagree about them.
+pub(crate) fn public_key(bytes: &[u8; 32]) -> Option<VerifyingKey> {
+    // 2^255 - 19 and above: the numbers below 19 once more.
+    let [low, middle @ .., high] = bytes;
+    let is_spelled_twice = *low >= 0xED && high & 0x7F == 0x7F && middle.iter().all(|byte| *byte == 0xFF);
+    VerifyingKey::from_bytes(bytes).ok().filter(|key| !is_spelled_twice && !key.is_weak())
 }
 
 /// The key id of a signed note: the first four bytes of SHA-256(name ‖ "\n" ‖ 0x01 ‖ key).
@@ -145,7 +154,7 @@ pub fn verifier_key(name: &str, key: &VerifyingKey) -> String {
 /// [`NoteError::Key`].
 pub fn parse_verifier_key(text: &str) -> Result<VerifyingKey, NoteError> {
     let text = text.trim();
-    let from = |bytes: &[u8; 32]| VerifyingKey::from_bytes(bytes).map_err(|_| NoteError::Key);
+    let from = |bytes: &[u8; 32]| public_key(bytes).ok_or(NoteError::Key);
     if let Some(bytes) = crate::hash::unhex::<32>(text) {
         return from(&bytes);
     }

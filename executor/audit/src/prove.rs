@@ -21,6 +21,7 @@ use crate::hash::Hash;
 use crate::merkle::{self, ProofError};
 use crate::note::Checkpoint;
 use crate::record::Record;
+use crate::seen::Seen;
 use crate::stream::stream;
 use crate::tip::Tip;
 use crate::verify::disclosed;
@@ -165,8 +166,16 @@ impl Proof {
         }
         let leaf = Hash::leaf(self.line.as_bytes());
         merkle::verify_inclusion(self.seq, self.size, &leaf, &self.hashes, &checkpoint.root)?;
-        let record =
-            Record::parse(self.line.as_bytes()).map_err(|error| NotProven::Line(error.to_string()))?;
+        let unread = |error: &dyn std::fmt::Display| NotProven::Line(error.to_string());
+        // Whoever signs may have put there what two readers read differently.
+        let seen = Seen::read(self.line.as_bytes()).map_err(|kind| unread(&kind))?;
+        if seen.seq != self.seq {
+            return Err(unread(&format_args!(
+                "it is in place {} and says that it is record {}",
+                self.seq, seen.seq
+            )));
+        }
+        let record = Record::parse(self.line.as_bytes()).map_err(|error| unread(&error))?;
         match self.openings.iter().find(|opening| !opens(opening, &record)) {
             Some(opening) => Err(NotProven::Opening(opening.field.clone())),
             None => Ok(record),

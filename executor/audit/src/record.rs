@@ -7,7 +7,7 @@
 //! The body is made outside every lock; the thread that writes the group puts the envelope around it. The
 //! hash covers the line as written in the file, never a text made again from the values.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::crc::crc32;
@@ -178,8 +178,20 @@ pub struct Genesis {
     /// The first public key, 64 hexadecimal digits.
     pub public: Hash,
     /// The origin of the checkpoints; by default `bailiwick.dev/log/` and the log's id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "there")]
     pub origin: Option<String>,
+}
+
+/// Cuts that are objects: a list of their members in order is no cut.
+fn objects<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Cut>, D::Error> {
+    let cuts = Vec::<serde_json::Map<String, Value>>::deserialize(deserializer)?;
+    let cut = |members| Cut::deserialize(Value::Object(members)).map_err(serde::de::Error::custom);
+    cuts.into_iter().map(cut).collect()
+}
+
+/// A text that is there, and so not null.
+fn there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(Some)
 }
 
 /// Another key signs from here on. Signed by the key before it.
@@ -218,7 +230,7 @@ pub struct Recovery {
     /// Why: `open` (another process wrote before), or the error that ended the previous segment.
     pub cause: String,
     /// Bytes that are no longer part of the log.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "objects")]
     pub cuts: Vec<Cut>,
     /// Numbers of the intents that will never have a result: whether their calls ran is unknown, and nothing
     /// runs again by itself.

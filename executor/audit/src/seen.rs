@@ -42,16 +42,20 @@ enum Form {
     Number,
     Any,
     Object,
+    List,
 }
 
-/// The members besides [`VALUES`] that records of every kind may have; those of control records are judged by
-/// their type.
-fn form(name: &str) -> Option<Form> {
+/// The members besides [`VALUES`] that records may have; those of control records are then judged by their type, which
+/// would take null for absent and a list for an object.
+fn form(name: &str, is_control: bool) -> Option<Form> {
     Some(match name {
         "session" | "call" | "tool" | "policyDigest" | "effect" => Form::Text,
         "time" | "intent" => Form::Number,
         "subject" | "stateDelta" | "rules" | "approval" | "sandbox" | "outcome" | "usage" => Form::Any,
         "continues" => Form::Object,
+        "genesis" | "key" | "recovered" if is_control => Form::Object,
+        "open" | "peaks" if is_control => Form::List,
+        "note" | "seal" if is_control => Form::Text,
         _ => return None,
     })
 }
@@ -63,6 +67,7 @@ impl Form {
             Self::Number => text.parse::<u64>().is_ok(),
             Self::Any => true,
             Self::Object => text.starts_with('{'),
+            Self::List => text.starts_with('['),
         }
     }
 }
@@ -110,6 +115,18 @@ fn kind_of(text: &str) -> Option<Kind> {
     })
 }
 
+/// Whether a record has the members of its kind, and none of another.
+fn fits(record: &Record) -> bool {
+    let own = |kind: Kind, is_there: bool| is_there == (kind == record.kind);
+    own(Kind::Genesis, record.genesis.is_some())
+        && own(Kind::Key, record.key.is_some())
+        && own(Kind::Recovered, record.recovered.is_some())
+        && own(Kind::Checkpoint, record.note.is_some())
+        && own(Kind::Checkpoint, record.open.is_some())
+        && own(Kind::Checkpoint, record.peaks.is_some())
+        && own(Kind::Seal, record.seal.is_some())
+}
+
 impl Seen {
     /// Reads a line without its line feed.
     pub(crate) fn read(line: &[u8]) -> Result<Self, DamageKind> {
@@ -137,10 +154,8 @@ impl Seen {
                 *place = held(text).ok_or_else(unknown)?;
                 continue;
             }
-            match form(name) {
-                None if is_control => {}
-                Some(form) if form.is_met(text) => {}
-                _ => return Err(unknown()),
+            if !form(name, is_control).is_some_and(|form| form.is_met(text)) {
+                return Err(unknown());
             }
             if *name == "intent" {
                 intent = text.parse().ok();
@@ -151,6 +166,9 @@ impl Seen {
             true => Some(Record::parse(line).map_err(|error| DamageKind::Record(error.to_string()))?),
             false => None,
         };
+        if control.as_ref().is_some_and(|record| !fits(record)) {
+            return Err(wrong("it lacks a member of its kind or has one of another kind"));
+        }
         if (kind == Kind::Result) != intent.is_some() {
             return Err(wrong("a result names its intent, and nothing else does"));
         }

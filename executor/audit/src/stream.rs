@@ -114,6 +114,10 @@ impl Segment {
 }
 
 /// Reads on from a position, passes each good record to `each` until it breaks, and advances the tip.
+///
+/// A writer may add to the log meanwhile: where it had ended, there is then a record, and behind that are those of later
+/// groups, as if it had been lost. So what looks like damage is looked at once more, along the course that the log has
+/// by then. Nothing is written behind what was not whole, so what is still damage the second time is damage.
 pub(crate) fn stream(
     dir: &Dir,
     course: &Course,
@@ -121,10 +125,33 @@ pub(crate) fn stream(
     tip: &mut Tip,
     each: &mut dyn FnMut(&Good<'_>, &Tip) -> ControlFlow<()>,
 ) -> Result<Finish, ReadError> {
-    let mut finish = Finish {
-        position: from.unwrap_or(Position { segment: 0, offset: 0, seq: tip.seq, chain: tip.chain }),
-        tails: Vec::new(),
-    };
+    let (mut grown, mut from, mut seen_twice) = (None, from, None);
+    loop {
+        let mut finish = Finish {
+            position: from.unwrap_or(Position { segment: 0, offset: 0, seq: tip.seq, chain: tip.chain }),
+            tails: Vec::new(),
+        };
+        let passed = pass(dir, grown.as_ref().unwrap_or(course), from, tip, each, &mut finish);
+        let Err(ReadError::Damaged(damage)) = passed else { return passed.map(|()| finish) };
+        let at = finish.position;
+        let now =
+            Course::read(dir).ok().filter(|now| now.spans.iter().any(|span| span.segment == at.segment));
+        if now.is_none() || seen_twice == Some(tip.seq) {
+            return Err(damage.into());
+        }
+        (grown, from, seen_twice) = (now, Some(at), Some(tip.seq));
+    }
+}
+
+/// Reads on once. `finish`: where that ended, also if it failed.
+fn pass(
+    dir: &Dir,
+    course: &Course,
+    from: Option<Position>,
+    tip: &mut Tip,
+    each: &mut dyn FnMut(&Good<'_>, &Tip) -> ControlFlow<()>,
+    finish: &mut Finish,
+) -> Result<(), ReadError> {
     let begin = match from {
         None => 0,
         Some(from) => {
@@ -157,7 +184,7 @@ pub(crate) fn stream(
                 },
             }
             if stopped {
-                return Ok(finish);
+                return Ok(());
             }
             if failed.is_some() {
                 break;
@@ -178,7 +205,7 @@ pub(crate) fn stream(
         })?;
         finish.tails.extend(tail.filter(|_| is_beyond));
     }
-    Ok(finish)
+    Ok(())
 }
 
 fn accept(tip: &mut Tip, line: &[u8], segment: &Segment) -> Result<Seen, DamageKind> {

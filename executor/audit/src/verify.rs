@@ -24,8 +24,8 @@ use crate::seen::Stored;
 use crate::stream::{Good, stream};
 use crate::tip::{Ending, Tip};
 
-/// Longest line of openings that is read: a value with every byte escaped once.
-const MAX_OPENING_BYTES: u64 = 2 * MAX_VALUE_BYTES as u64;
+/// Longest line of openings that is read, with its line feed: a value with every byte escaped once, and its name.
+const MAX_OPENING_BYTES: u64 = 2 * MAX_VALUE_BYTES as u64 + 1024;
 
 /// What the caller knows of a log from elsewhere.
 #[derive(Clone, Debug, Default)]
@@ -105,6 +105,8 @@ struct Walk<'w> {
     dir: &'w Dir,
     known: &'w Known,
     pins: Vec<(note::Checkpoint, &'w str)>,
+    /// Whether a pin matched.
+    is_pinned: bool,
     tip: Tip,
     tails: Vec<Cut>,
     lost: u64,
@@ -119,6 +121,7 @@ impl<'w> Walk<'w> {
             dir,
             known,
             pins: Vec::new(),
+            is_pinned: false,
             tip: Tip::start(),
             tails: Vec::new(),
             lost: 0,
@@ -171,9 +174,10 @@ impl<'w> Walk<'w> {
         let recovery = good.seen.control.as_ref().and_then(|record| record.recovered.as_ref());
         self.lost += recovery.map_or(0, |found| found.lost.len() as u64);
         while let Some((pin, text)) = self.pins.last().filter(|(pin, _)| pin.size <= tip.seq) {
-            // A pin of zero records states nothing.
+            // A pin of zero records states nothing, and nobody can have signed it.
             if pin.size == tip.seq {
                 check_pin(pin, text, tip)?;
+                self.is_pinned = true;
             }
             self.pins.pop();
         }
@@ -237,7 +241,7 @@ impl<'w> Walk<'w> {
         if open > 0 {
             remarks.push(format!("{open} intents have no result"));
         }
-        if self.known.log.is_none() && self.known.log_key.is_none() && self.known.checkpoints.is_empty() {
+        if self.known.log.is_none() && self.known.log_key.is_none() && !self.is_pinned {
             remarks.push("whose log it is was not checked: give its key, its id or a checkpoint".to_owned());
         }
         let status = match (&damage, remarks.is_empty()) {
@@ -308,7 +312,16 @@ impl Openings {
             if read.is_err() || line.is_empty() {
                 return;
             }
-            self.next = serde_json::from_slice(&line).ok();
+            if !line.ends_with(b"\n") && line.len() as u64 == MAX_OPENING_BYTES {
+                // What follows is the rest of this line, and no line of its own.
+                if reader.skip_until(b'\n').is_err() {
+                    return;
+                }
+                continue;
+            }
+            // A list of its members in order is no opening.
+            let is_object = line.trim_ascii_start().starts_with(b"{");
+            self.next = serde_json::from_slice(&line).ok().filter(|_| is_object);
         }
     }
 

@@ -1,9 +1,9 @@
 //! `/v1/approvals`, on the admin socket: the open questions, and approvers' signed answers to them.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 
-use super::{App, Body, blocking};
+use super::{App, Body, Named, blocking};
 use crate::refusal::Refusal;
 use crate::wire::{ApprovalSubmission, OpenQuestion};
 
@@ -13,14 +13,14 @@ pub(super) async fn list(State(app): State<App>) -> Json<Vec<OpenQuestion>> {
 
 pub(super) async fn get(
     State(app): State<App>,
-    Path(id): Path<String>,
+    Named(id): Named<String>,
 ) -> Result<Json<OpenQuestion>, Refusal> {
     app.question(&id).map(Json)
 }
 
 pub(super) async fn submit(
     State(app): State<App>,
-    Path(id): Path<String>,
+    Named(id): Named<String>,
     body: Body,
 ) -> Result<Json<OpenQuestion>, Refusal> {
     let submission: ApprovalSubmission = body.json()?;

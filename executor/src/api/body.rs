@@ -33,8 +33,11 @@ impl FromRequest<App> for Body {
 }
 
 impl Body {
-    /// The body as JSON.
+    /// The body as a JSON object. Serde would also take a list of its members in order, which no document names.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
+        if !self.bytes.trim_ascii_start().starts_with(b"{") {
+            return Err(Refusal::Malformed("the body is not a JSON object".to_owned()));
+        }
         serde_json::from_slice(&self.bytes)
             .map_err(|error| Refusal::Malformed(format!("the body is not what is expected here: {error}")))
     }

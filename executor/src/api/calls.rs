@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body as HttpBody;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -20,7 +20,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::{App, Body, Params};
+use super::{App, Body, Named, Params};
 use crate::calls::CallState;
 use crate::connection::Connection;
 use crate::executor::{Entered, NotEntered, Started};
@@ -40,7 +40,7 @@ pub(super) struct StartQuery {
 
 pub(super) async fn start(
     State(app): State<App>,
-    Path(session): Path<String>,
+    Named(session): Named<String>,
     Params(query): Params<StartQuery>,
     Extension(client): Extension<Arc<Connection>>,
     headers: HeaderMap,
@@ -131,7 +131,11 @@ async fn run_elsewhere(app: &App, entered: Entered) -> Result<Arc<CallState>, Re
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let mut values = headers.get_all("idempotency-key").iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Refusal::Malformed("a call has one idempotency key".to_owned()));
+    }
     let text = value.to_str().ok().filter(|text| !text.is_empty() && text.len() <= MAX_IDEMPOTENCY_KEY);
     let text = text.ok_or_else(|| {
         Refusal::Malformed(format!(
@@ -237,7 +241,7 @@ pub(super) struct GetQuery {
 
 pub(super) async fn get(
     State(app): State<App>,
-    Path((session, call)): Path<(String, String)>,
+    Named((session, call)): Named<(String, String)>,
     Params(query): Params<GetQuery>,
 ) -> Result<Json<Call>, Refusal> {
     let call = app.call(&session, &call)?;
@@ -265,7 +269,7 @@ pub(super) struct StdinQuery {
 
 pub(super) async fn stdin(
     State(app): State<App>,
-    Path((session, call)): Path<(String, String)>,
+    Named((session, call)): Named<(String, String)>,
     Params(query): Params<StdinQuery>,
     body: Body,
 ) -> Result<StatusCode, Refusal> {
@@ -283,7 +287,7 @@ struct Signal {
 
 pub(super) async fn signal(
     State(app): State<App>,
-    Path((session, call)): Path<(String, String)>,
+    Named((session, call)): Named<(String, String)>,
     body: Body,
 ) -> Result<StatusCode, Refusal> {
     let Signal { signal } = body.json()?;
@@ -293,7 +297,7 @@ pub(super) async fn signal(
 
 pub(super) async fn cancel(
     State(app): State<App>,
-    Path((session, call)): Path<(String, String)>,
+    Named((session, call)): Named<(String, String)>,
 ) -> Result<StatusCode, Refusal> {
     app.call(&session, &call)?.cancel()?;
     Ok(StatusCode::ACCEPTED)

@@ -21,7 +21,7 @@ mod tools;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
 use axum::routing::{get, post};
 use serde::de::DeserializeOwned;
@@ -65,6 +65,18 @@ pub fn admin_router(app: App) -> Router {
         .with_state(app)
 }
 
+/// What the variable parts of a URL's path name.
+pub(crate) struct Named<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<App> for Named<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
+        let read = Path::from_request_parts(parts, app).await;
+        read.map(|Path(names)| Self(names)).map_err(|error| Refusal::Malformed(error.body_text()))
+    }
+}
+
 /// The parameters of a URL's query.
 pub(crate) struct Params<T>(pub(crate) T);
 
@@ -87,5 +99,74 @@ pub(crate) async fn blocking<T: Send + 'static>(
         Ok(done) => done,
         // A fault of ours; the work is not known to be done.
         Err(_) => Err(Refusal::Fault),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Extension;
+    use axum::body::Body as HttpBody;
+    use axum::http::{Request, StatusCode};
+    use http_body_util::BodyExt as _;
+    use hyper::service::Service as _;
+    use hyper_util::service::TowerToHyperService;
+    use serde_json::Value;
+    use tokio::net::UnixStream;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::connection::Connection;
+    use crate::run::tests::executor;
+
+    /// The answer to a request of somebody who connects to the call socket.
+    async fn answer(app: &App, request: Request<HttpBody>) -> (StatusCode, Value) {
+        let (socket, _client) = UnixStream::pair().unwrap();
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let client = Arc::new(Connection::new(&socket, place).unwrap());
+        let router = calls_router(Arc::clone(app)).layer(Extension(client));
+        let answered = TowerToHyperService::new(router).call(request).await.unwrap();
+        let status = answered.status();
+        let body = answered.into_body().collect().await.unwrap().to_bytes();
+        (status, serde_json::from_slice(&body).unwrap())
+    }
+
+    /// A call, with these idempotency keys.
+    fn call(session: &str, keys: &[&str], body: &str) -> Request<HttpBody> {
+        let request = Request::post(format!("/v1/sessions/{session}/calls"));
+        let request = keys.iter().fold(request, |request, key| request.header("idempotency-key", *key));
+        request.body(HttpBody::from(body.to_owned())).unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_no_document_names_is_refused_with_a_problem() {
+        let state = tempfile::tempdir().unwrap();
+        let app = executor(state.path());
+        let session = tokio::task::block_in_place(|| app.open_session().unwrap().id);
+        let known = r#"{"tool": "argv", "args": {"text": "ls"}}"#;
+        let long = format!(r#"{{"tool": "{}"}}"#, "x".repeat(1025));
+        let deep = format!(r#"{{"tool": "argv", "args": {{"text": {}{}}}}}"#, "[".repeat(64), "]".repeat(64));
+        for (keys, body) in [
+            (&[][..], r#"["argv", {"text": "ls"}]"#),
+            (&[], ""),
+            (&[], "null"),
+            (&[], &long),
+            (&[], &deep),
+            (&["a", "b"], known),
+            (&["a", "a"], known),
+        ] {
+            let (status, problem) = answer(&app, call(&session, keys, body)).await;
+            assert_eq!((status, &problem["error"]), (StatusCode::BAD_REQUEST, &"malformed".into()), "{body}");
+        }
+        for path in ["/v1/sessions/%ff", &format!("/v1/sessions/{session}/calls/%ff")] {
+            let request = Request::get(path).body(HttpBody::empty()).unwrap();
+            let (status, problem) = answer(&app, request).await;
+            assert_eq!((status, &problem["error"]), (StatusCode::BAD_REQUEST, &"malformed".into()), "{path}");
+        }
+        // The log holds nothing of them, and accepts records as before.
+        let (status, _) = answer(&app, call(&session, &["a"], &format!(" {known}"))).await;
+        assert_eq!(status, StatusCode::OK);
+        app.all_ended().await;
+        let (status, _) = answer(&app, call(&session, &["b"], &deep.replacen("[]", "0", 1))).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "decided, and denied");
     }
 }

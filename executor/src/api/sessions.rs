@@ -2,10 +2,10 @@
 //! of its calls.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 
-use super::{App, Body, blocking};
+use super::{App, Body, Named, blocking};
 use crate::refusal::Refusal;
 use crate::wire::Session;
 
@@ -23,11 +23,11 @@ pub(super) async fn open(State(app): State<App>, body: Body) -> Result<(StatusCo
     Ok((StatusCode::CREATED, Json(session)))
 }
 
-pub(super) async fn get(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Session>, Refusal> {
+pub(super) async fn get(State(app): State<App>, Named(id): Named<String>) -> Result<Json<Session>, Refusal> {
     app.session(&id).map(Json)
 }
 
-pub(super) async fn close(State(app): State<App>, Path(id): Path<String>) -> Result<StatusCode, Refusal> {
+pub(super) async fn close(State(app): State<App>, Named(id): Named<String>) -> Result<StatusCode, Refusal> {
     blocking(&app, move |app| app.close_session(&id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

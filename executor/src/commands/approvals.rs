@@ -91,7 +91,7 @@ fn list(socket: &Path, id: Option<&str>) -> anyhow::Result<Outcome> {
     let body = asked(socket, Method::GET, &path, Vec::new())?;
     let value: serde_json::Value = serde_json::from_slice(&body).context("the answer is not JSON")?;
     if body.len() > PRETTY_BYTES {
-        println!("{value}");
+        println!("{}", escaped(&value.to_string()));
         return Ok(Outcome::Holds);
     }
     print(&value)?;
@@ -183,17 +183,40 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 fn print(value: &serde_json::Value) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, value)?;
-    out.write_all(b"\n")?;
+    let text = escaped(&serde_json::to_string_pretty(value)?);
+    writeln!(io::stdout().lock(), "{text}")?;
     Ok(())
+}
+
+/// JSON as it may be shown on a terminal: whatever is no plain character is escaped, which makes no other value.
+fn escaped(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for letter in json.chars() {
+        let is_plain =
+            matches!(letter, '\n' | '"' | '\'' | '\\') || letter.escape_debug().next() == Some(letter);
+        if is_plain {
+            shown.push(letter);
+        } else {
+            shown.extend(letter.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    shown
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::shown;
+    use super::{escaped, shown};
+
+    /// An approver reads a list of questions on a terminal, and agents choose what it shows.
+    #[test]
+    fn a_question_that_is_listed_is_the_same_value_and_steers_no_terminal() {
+        let question = json!({ "word": "\u{9b}2J\u{202e}x\u{7f}\"é\n" });
+        let shown = escaped(&serde_json::to_string_pretty(&question).unwrap());
+        assert_eq!(shown, "{\n  \"word\": \"\\u009b2J\\u202ex\\u007f\\\"é\\n\"\n}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), question);
+    }
 
     /// Whoever signs answers for every member of what is hashed.
     #[test]

@@ -8,12 +8,14 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bailiwick_policy::json::Json;
 use bailiwick_policy::tool::{Plan, ToolCall};
 use tokio::sync::{OwnedSemaphorePermit, TryAcquireError};
 
 use super::Executor;
 use crate::calls::{CallState, Input, NewCall};
 use crate::docket::OwedResult;
+use crate::limits::{MAX_ARGUMENTS_DEPTH, MAX_TOOL_NAME};
 use crate::metrics::{EffectLabel, EffectValue};
 use crate::refusal::Refusal;
 use crate::room::Share;
@@ -105,6 +107,10 @@ impl Executor {
     ) -> Result<Entered, NotEntered> {
         self.admitted()?;
         let session = self.sessions.get(session)?;
+        if request.tool.len() > MAX_TOOL_NAME {
+            let why = format!("the name of a tool has at most {MAX_TOOL_NAME} bytes");
+            return Err(Refusal::Malformed(why).into());
+        }
         let arguments = request.args.as_ref().map_or("{}", |args| args.get());
         let asked = ids::request(&request.tool, arguments, request.approval.as_deref());
         if let Some(known) = self.repeated(&session, key.as_deref(), &asked)? {
@@ -120,6 +126,10 @@ impl Executor {
         let call =
             ToolCall::parse(&id, &session.id, self.subject.clone(), &request.tool, arguments.as_bytes())
                 .map_err(|error| Refusal::Malformed(error.to_string()))?;
+        if depth(call.arguments()) > MAX_ARGUMENTS_DEPTH {
+            let why = format!("the arguments are nested more than {MAX_ARGUMENTS_DEPTH} deep");
+            return Err(Refusal::Malformed(why).into());
+        }
         Ok(Entered { session, call, asked, key, approval, seat, share })
     }
 
@@ -175,6 +185,8 @@ impl Executor {
         let Some(owed) = owed else {
             // A question that has no place can be asked again, with the same key.
             note()?;
+            // So can a call that was throttled: clients that are told to retry send the same key.
+            let key = key.filter(|_| state.decision().retry_after_ms.is_none());
             self.calls.insert(&state, key);
             self.calls.ended(&state);
             return Ok(Started::before(state));
@@ -224,4 +236,14 @@ impl Executor {
             }
         })
     }
+}
+
+/// How often lists and objects are in one another.
+fn depth(json: &Json<'_>) -> usize {
+    let inside = match json {
+        Json::List(items) => items.iter().map(depth).max(),
+        Json::Map(members) => members.iter().map(|(_, value)| depth(value)).max(),
+        _ => return 0,
+    };
+    inside.unwrap_or(0) + 1
 }

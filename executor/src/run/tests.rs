@@ -198,3 +198,24 @@ fn without_a_cgroup_the_reserved_cpu_time_is_charged_in_full() {
     assert_eq!((charged(Source::Cgroup, 3), charged(Source::Rusage, 3)), (4, 2_000));
     assert_eq!(charged(Source::Rusage, 5_000), 5_001, "as much as is known to be used");
 }
+
+/// Its client is told to send it again, and sends the key again, too.
+#[test]
+fn a_throttled_call_is_decided_anew_with_the_same_key() {
+    let state = tempfile::tempdir().unwrap();
+    let executor = executor(state.path());
+    let session = executor.open_session().unwrap().id;
+    let request: CallRequest = serde_json::from_str(r#"{"tool": "argv", "args": {"text": "ls"}}"#).unwrap();
+    let call = |key: &str| executor.start_call(&session, &request, Some(key.to_owned())).unwrap();
+    let mut ran = Vec::new();
+    let throttled = loop {
+        let Started { call, job } = call(&ran.len().to_string());
+        let Some(job) = job else { break call };
+        job.run(None).finish();
+        ran.push(call.id().to_owned());
+    };
+    assert!(throttled.decision().retry_after_ms.is_some() && !ran.is_empty(), "{:?}", throttled.decision());
+    let again = call(&ran.len().to_string());
+    assert_ne!(again.call.id(), throttled.id());
+    assert_eq!(call("0").call.id(), ran[0], "one that ran does not run again");
+}

@@ -7,9 +7,10 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use bailiwick_audit::record::{Kind, Record};
 use bailiwick_audit::{FoldError, Held, Opening, ReadError, disclosed, fold};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::shown;
+use super::verify::damage_json;
+use super::{json_line, shown};
 use crate::args::Format;
 use crate::args::audit::AuditInspectOptions;
 use crate::outcome::Outcome;
@@ -29,13 +30,14 @@ pub(crate) fn run(options: &AuditInspectOptions) -> Result<Outcome> {
     let (found, damage) = find(&options.dir, &options.what)?;
     if found.is_empty() {
         if let Some(damage) = damage {
+            let damage = shown(&damage.to_string());
             bail!("the log is damaged before `{}` was found: {damage}", shown(&options.what));
         }
         bail!("the log has no call and no record `{}`", shown(&options.what));
     }
     for found in &found {
         match options.format {
-            Format::Json => out!("{}", found.line),
+            Format::Json => out!("{}", json_line(&found.line)?),
             Format::Human => {
                 let openings = disclosed(&options.dir, found.segment, found.record.seq);
                 show(Some(&options.dir), &found.record, openings);
@@ -44,7 +46,10 @@ pub(crate) fn run(options: &AuditInspectOptions) -> Result<Outcome> {
     }
     // The output is only as sound as the log that it comes from.
     if let Some(damage) = damage {
-        out!("the log is damaged: {}", shown(&damage.to_string()));
+        match options.format {
+            Format::Json => out!("{}", json_line(&json!({ "damage": damage_json(&damage) }))?),
+            Format::Human => out!("the log is damaged: {}", shown(&damage.to_string())),
+        }
         return Ok(Outcome::Tampered);
     }
     Ok(Outcome::Holds)

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use bailiwick_audit::Proof;
 use bailiwick_audit::note::{self, Checkpoint};
 
-use super::{inspect, shown, verify};
+use super::{inspect, json_line, known_key, shown};
 use crate::args::audit::{AuditCheckProofOptions, AuditProveOptions};
 use crate::files;
 use crate::outcome::Outcome;
@@ -18,20 +18,21 @@ pub(crate) fn prove(options: &AuditProveOptions) -> Result<Outcome> {
     let (found, damage) = inspect::find(&options.dir, &options.what)?;
     if found.is_empty() {
         if let Some(damage) = damage {
+            let damage = shown(&damage.to_string());
             bail!("the log is damaged before `{}` was found: {damage}", shown(&options.what));
         }
         bail!("the log has no call and no record `{}`", shown(&options.what));
     }
     let seqs: Vec<u64> = found.iter().map(|found| found.record.seq).collect();
     for proof in bailiwick_audit::prove(&options.dir, &seqs, &checkpoint)? {
-        out!("{}", serde_json::to_string(&proof)?);
+        out!("{}", json_line(&proof)?);
     }
     Ok(Outcome::Holds)
 }
 
 pub(crate) fn check(options: &AuditCheckProofOptions) -> Result<Outcome> {
     let checkpoint = checkpoint(&options.checkpoint)?;
-    let key = verify::known_key(options.log_key.as_deref())?.log_key;
+    let key = known_key(options.log_key.as_deref())?.log_key;
     let text = read(&options.proof)?;
     let is_proof = || format!("{} is not what `prove` prints", options.proof.display());
     let proofs: Vec<Proof> =

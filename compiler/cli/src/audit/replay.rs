@@ -17,15 +17,13 @@ use bailiwick_policy::tool::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::shown;
+use super::{json_line, shown};
 use crate::args::Format;
 use crate::args::audit::AuditReplayOptions;
+use crate::files;
 use crate::outcome::Outcome;
 use crate::print::out;
 use crate::recorded::Values;
-
-/// Largest bundle file that is read; bundles have the same limit.
-const MAX_BUNDLE_BYTES: u64 = bundle::MAX_BYTES as u64;
 
 /// The outcome for the decisions of a log.
 #[derive(Debug, Default, Serialize)]
@@ -70,7 +68,7 @@ pub(crate) fn run(options: &AuditReplayOptions) -> Result<Outcome> {
     };
     let report = replay.report;
     match options.format {
-        Format::Json => out!("{}", json!({ "replay": report, "damage": damage })),
+        Format::Json => out!("{}", json_line(&json!({ "replay": report, "damage": damage }))?),
         Format::Human => print(&report, damage.as_deref()),
     }
     Ok(match (damage, report.different.is_empty()) {
@@ -81,16 +79,8 @@ pub(crate) fn run(options: &AuditReplayOptions) -> Result<Outcome> {
 }
 
 fn policy(path: &Path) -> Result<(String, LoadedPolicy)> {
-    use std::io::Read as _;
-    let about = || format!("cannot read the bundle `{}`", path.display());
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)
-        .with_context(about)?
-        .take(MAX_BUNDLE_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .with_context(about)?;
-    let bundle =
-        bundle::load(&bytes).with_context(|| format!("the bundle `{}` is refused", path.display()))?;
+    let bundle = bundle::load(&files::read(path)?);
+    let bundle = bundle.with_context(|| format!("the bundle `{}` is refused", path.display()))?;
     Ok((bundle.digest.clone(), LoadedPolicy::of_bundle(bundle)?))
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use bailiwick_audit::{Damage, Known, Report, Status, note, verify};
 use serde_json::json;
 
-use super::shown;
+use super::{json_line, shown};
 use crate::args::Format;
 use crate::args::audit::AuditVerifyOptions;
 use crate::files;
@@ -20,7 +20,7 @@ pub(crate) fn run(options: &AuditVerifyOptions) -> Result<Outcome> {
     }
     let report = verify(&options.dir, &known(options)?)?;
     match options.format {
-        Format::Json => out!("{}", as_json(&report)),
+        Format::Json => out!("{}", json_line(&as_json(&report))?),
         Format::Human => print(&report),
     }
     Ok(match report.status {
@@ -31,7 +31,7 @@ pub(crate) fn run(options: &AuditVerifyOptions) -> Result<Outcome> {
 }
 
 /// A key that is known from elsewhere.
-pub(super) fn known_key(key: Option<&str>) -> Result<Known> {
+pub(crate) fn known_key(key: Option<&str>) -> Result<Known> {
     let mut known = Known::default();
     if let Some(key) = key {
         let text = if Path::new(key).is_file() { read(key)? } else { key.to_owned() };
@@ -95,11 +95,14 @@ fn print(report: &Report) {
     out!("  {} values can be shown, {} can not any more", report.opened, report.unopened);
 }
 
+/// Damage, for a program.
+pub(super) fn damage_json(damage: &Damage) -> serde_json::Value {
+    json!({"kind": damage.kind.name(), "message": damage.kind.to_string(), "seq": damage.seq,
+           "segment": damage.segment, "offset": damage.offset})
+}
+
 fn as_json(report: &Report) -> serde_json::Value {
-    let damage = report.damage.as_ref().map(|damage| {
-        json!({"kind": damage.kind.name(), "message": damage.kind.to_string(), "seq": damage.seq,
-               "segment": damage.segment, "offset": damage.offset})
-    });
+    let damage = report.damage.as_ref().map(damage_json);
     json!({
         "version": JSON_VERSION, "status": word(report.status), "damage": damage, "remarks": report.remarks,
         "log": report.log, "logKey": report.log_key, "records": report.records, "covered": report.covered,

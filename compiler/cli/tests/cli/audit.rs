@@ -95,6 +95,23 @@ fn inspect_shows_a_call_from_facts_to_outcome_and_no_control_character() {
 }
 
 #[test]
+fn inspect_gives_the_damage_of_a_log_as_json_too() {
+    let stage = Stage::new();
+    log(&stage, true);
+    let path = stage.path("log/segments/00000001.jsonl");
+    let text = std::fs::read_to_string(&path).expect("the segment");
+    std::fs::write(&path, text.replacen("\"deny\"", "\"demy\"", 1)).expect("it is written");
+    let output = stage.run(&["audit", "inspect", "log", "call-1", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(4));
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let kinds: Vec<_> = lines.iter().map(|line| line["kind"].as_str()).collect();
+    assert_eq!(kinds, [Some("intent"), Some("result"), None], "{text}");
+    let damage = &lines[2]["damage"];
+    assert_eq!((&damage["kind"], &damage["seq"]), (&json!("line"), &json!(4)), "{text}");
+}
+
+#[test]
 fn a_proof_shows_one_call_and_nothing_that_the_log_does_not_hold() {
     let stage = Stage::new();
     let (key, note) = log(&stage, true);

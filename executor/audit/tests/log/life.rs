@@ -392,3 +392,50 @@ fn what_was_decided_before_a_failure_is_not_taken_after_it() {
     assert_ne!(before, after);
     writer.begin(Event::Decision, call("c4"), after).unwrap().wait().unwrap();
 }
+
+/// A caller chooses its arguments: a log that holds them must be read back all the same.
+#[test]
+fn a_plain_value_that_is_nested_as_deeply_as_a_caller_can_is_read_back() {
+    let dir = folder();
+    let writer = open(dir.path());
+    for depth in [1, 64, 65, 124, 125, 126, 127] {
+        let text = format!("{}0{}", "[".repeat(depth), "]".repeat(depth));
+        let arguments = serde_json::from_str(&text).unwrap();
+        let entry = Entry { arguments: Some(arguments), values: Mode::Plain, ..call(&format!("c{depth}")) };
+        writer.append(Event::Decision, entry).unwrap();
+    }
+    let known = known(&writer);
+    drop(writer);
+    assert_eq!(verify(dir.path(), &known).unwrap().damage, None);
+    let mut calls = Vec::new();
+    fold(dir.path(), None, |record, _| {
+        calls.extend(record.call.clone());
+        Ok::<_, std::convert::Infallible>(())
+    })
+    .unwrap();
+    assert_eq!(calls, ["c1", "c64", "c65", "c124", "c125", "c126", "c127"]);
+    drop(open(dir.path()));
+}
+
+/// A reader has the beginning of a segment in its buffer when a writer adds group after group, in further segments too.
+#[test]
+fn a_log_that_grows_while_it_is_read_is_not_damaged() {
+    let dir = folder();
+    let writer = open(dir.path());
+    deny(&writer, "c");
+    let mut read = Vec::new();
+    let folded = fold(dir.path(), None, |record, _| {
+        // The last one is read from what the first ones added.
+        if [0, 40, 90].contains(&record.seq) {
+            for _ in 0..60 {
+                deny(&writer, "more");
+            }
+        }
+        read.push(record.seq);
+        Ok::<_, std::convert::Infallible>(())
+    });
+    assert!(folded.is_ok(), "{folded:?}");
+    assert!(segment(dir.path(), 3).is_file(), "it fills segments");
+    assert!(read.iter().copied().eq(0..read.len() as u64), "each record once: {read:?}");
+    assert_eq!(verify(dir.path(), &known(&writer)).unwrap().records, read.len() as u64);
+}
