@@ -2,12 +2,11 @@
 """Verifies audit logs. Written from docs/formats/audit-log.md alone; needs only Python's standard library.
 Prints a line for each DIR: `intact RECORDS`, `incomplete RECORDS` or `tampered RECORD`. Exits with the worst verdict: 0, 6, 4."""
 import argparse, base64, functools, hashlib, itertools, json, math, os, re, sys, zlib
+from ed25519 import must, point, signs
 KINDS = "genesis session intent result decision approval admission connection key checkpoint recovered redaction admin seal".split()
 OWN = {**{kind: kind for kind in ("genesis", "key", "recovered", "seal")}, "intent": "result", **dict.fromkeys(("open", "peaks", "note"), "checkpoint")}
 HELD = ("arguments", "facts", "reason", "result")
 STRING = rb'"(?:[^"\\\x00-\x1f]|\\(?:["\\bfnrt]|u00[01][0-9a-f]))*"'
-def must(holds):
-    if not holds: raise ValueError
 def tried(work, *given):
     """What it returns, or None if what it reads is not as it must be."""
     try: return work(*given)
@@ -30,35 +29,7 @@ def fits(value, form):
         fits(value[name.rstrip("?")], form[name]) if name.rstrip("?") in value else "?" in name for name in form)
 def sha(*parts): return hashlib.sha256(b"".join(parts)).digest()
 def big(number): return number.to_bytes(8, "big")
-def little(raw): return int.from_bytes(raw, "little")
-def base(text):
-    raw = base64.b64decode(text, validate=True)
-    must(base64.b64encode(raw).decode() == text); return raw
-Q, L, D = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493, -121665 * pow(121666, -1, 2**255 - 19)  # Ed25519 (RFC 8032, 5.1)
-def add(p, q):
-    a, b, c, d = (p[1] - p[0]) * (q[1] - q[0]), (p[1] + p[0]) * (q[1] + q[0]), 2 * p[3] * q[3] * D, 2 * p[2] * q[2]
-    return (b - a) * (d - c) % Q, (d + c) * (b + a) % Q, (d - c) * (d + c) % Q, (b - a) * (b + a) % Q
-def times(n, p):
-    out = (0, 1, 1, 0)
-    for bit in f"{n:b}": out = add(add(out, out), p) if bit == "1" else add(out, out)
-    return out
-def point(raw):
-    """What these bytes encode, if it is a point of large order."""
-    y, sign = little(raw) % 2**255, raw[31] >> 7
-    square = (y * y - 1) * pow(D * y * y + 1, -1, Q) % Q
-    near = pow(square, (Q + 3) // 8, Q)
-    roots = [root * near % Q for root in (1, -1, pow(2, (Q - 1) // 4, Q), -pow(2, (Q - 1) // 4, Q))]
-    x = [x for x in roots if 0 < x and x * x % Q == square and x % 2 == sign and y < Q][0]
-    p = (x, y, 1, x * y % Q)
-    must(len(raw) == 32 and times(8, p)[0] % Q); return p
-BASE = point((4 * pow(5, -1, Q) % Q).to_bytes(32, "little"))
-@functools.cache
-def signs(key, message, signature):
-    """Whether S times the base point, less k times the key, is R."""
-    s, k, (x, y, z, t) = little(signature[32:]), little(hashlib.sha512(signature[:32] + key + message).digest()), point(key)
-    x, y, z, _ = add(times(s, BASE), times(k, (-x, y, z, -t)))
-    x, y = x * pow(z, -1, Q) % Q, y * pow(z, -1, Q) % Q
-    return len(signature) == 64 and s < L and point(signature[:32])[:2] == (x, y)
+def base(text): must(base64.b64encode(raw := base64.b64decode(text, validate=True)).decode() == text); return raw
 def whole(line): return line[-18:] == b',"sum":"%08x"}' % zlib.crc32(line[:-18])
 def unique(pairs): must(len(dict(pairs)) == len(pairs)); return dict(pairs)
 def finite(read): return lambda text: read(text) if math.isfinite(float(text)) else must(False)
@@ -74,9 +45,7 @@ def parse(line):
         else: must(value == "dropped" or isinstance(value, dict) and len(value) == 1 and ("plain" in value or is_hash(value.get("commitment", value.get("blob")))))
     must(is_number(r["seq"]) and is_number(r["group"]) and is_hash(r["prev"]) and all((name in r) == (r["kind"] == kind) for name, kind in OWN.items()))
     return r
-def opening(line):
-    o = loads(line.decode())
-    return {**o, "text": o["text"].encode()} if fits(o, OPENING) and len(line) < 41_944_064 else None
+def opening(line): return {**o, "text": o["text"].encode()} if fits(o := loads(line.decode()), OPENING) and len(line) < 41_944_064 else None
 def is_tail(data, lost):
     """Whether something stands there; raises if no crash leaves it."""
     data, count = data.rstrip(b"\0"), 0
