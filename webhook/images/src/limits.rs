@@ -101,8 +101,8 @@ pub(crate) const CACHED: usize = 10_000;
 /// are part of the key; the limit makes sure that certificates and clocks are checked again.
 pub(crate) const SIGNED_TIME: Duration = Duration::from_secs(3600);
 
-/// How long "no such signature" is cached. After signing, a retry should not have to wait, and constant
-/// retries should not cause as many requests to the registry.
+/// How long a missing signature is known to be missing, whatever else was found. After signing, a retry should
+/// not have to wait, and constant retries should not cause as many requests to the registry.
 pub(crate) const UNSIGNED_TIME: Duration = Duration::from_secs(5);
 
 /// Images that one review may ask about. A pod has a few dozen at most.
