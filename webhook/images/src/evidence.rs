@@ -274,12 +274,23 @@ pub(crate) fn quoted(text: &str) -> String {
     text.chars().take(QUOTED_CHARS).collect::<String>().escape_debug().to_string()
 }
 
-/// An explanation that no registry can make long.
+/// An explanation that no registry can make long, nor use to control a terminal: errors of libraries repeat what
+/// they could not read.
 pub(crate) fn brief(words: &str) -> String {
-    match words.char_indices().nth(WORDS_CHARS) {
-        Some((end, _)) => format!("{}…", words.get(..end).unwrap_or_default()),
-        None => words.to_owned(),
+    let mut brief = String::new();
+    let mut left = WORDS_CHARS;
+    for char in words.chars() {
+        // Printable, and part of what is escaped already.
+        let is_plain = matches!(char, '\\' | '\'' | '"');
+        let written = if is_plain { char.to_string() } else { char.escape_debug().to_string() };
+        let Some(rest) = left.checked_sub(written.chars().count()) else {
+            brief.push('…');
+            break;
+        };
+        left = rest;
+        brief.push_str(&written);
     }
+    brief
 }
 
 /// Enough of a digest to find it by. A registry's text is escaped, since it ends up in answers and logs.

@@ -24,6 +24,10 @@ pub(crate) const REFERRER_PAGES: usize = 10;
 /// Layers of one referrer; cosign writes one.
 pub(crate) const LAYERS: usize = 8;
 
+/// Log entries, and timestamps, of one bundle; cosign writes one of each. Each costs a signature to check, on the
+/// threads that serve, and anybody can get timestamps: a bundle has room for five hundred.
+pub(crate) const PROOFS: usize = 8;
+
 /// Total bytes that may be read for one image.
 pub(crate) const IMAGE_BYTES: usize = 32 << 20;
 
