@@ -2,7 +2,7 @@
 //! more than one bundle is held for each request in progress.
 //!
 //! ```text
-//! digest ► referrers API ─ 404 ► tag `sha256-<hex>` ─ 404 ► nothing attached
+//! digest ► referrers API ─ none ► tag `sha256-<hex>` ─ 404 ► nothing attached
 //!              └────────┬────────┘
 //!         descriptors ► manifest (subject is the digest?) ► layers of a bundle's media type ► bytes
 //! ```
@@ -140,7 +140,7 @@ async fn referrers(
         let read = match reader.referrers(&at, digest, page.as_deref(), allowance).await {
             Ok(read) => read,
             // The API is missing, or lists nothing for this digest: the list may be behind a tag.
-            Err(error) if error.is_absence() && page.is_none() => {
+            Err(error) if error.leads_to_tag() && page.is_none() => {
                 return tagged_referrers(reader, &at, reference, digest, allowance).await;
             }
             Err(error) => return Err(error),
