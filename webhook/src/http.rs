@@ -240,7 +240,18 @@ async fn evaluate(
         let judged = timed(&snapshot, &body, phase, &facts, round);
         return (!deadline.passed()).then_some(judged);
     }
-    let task = tokio::task::spawn_blocking(move || timed(&snapshot, &body, phase, &facts, round));
+    // Given back when the judgement ends, also when nobody waits for it any more.
+    let turn = if body.len() > INLINE_BODY_BYTES {
+        let bytes = u32::try_from(body.len().min(state.limits.max_body_bytes)).unwrap_or(u32::MAX);
+        let turn = Arc::clone(&state.large).acquire_many_owned(bytes);
+        Some(timeout_at(deadline.at(), turn).await.ok()?.ok()?)
+    } else {
+        None
+    };
+    let task = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        timed(&snapshot, &body, phase, &facts, round)
+    });
     match timeout_at(deadline.at(), task).await {
         Ok(Ok(judged)) => Some(judged),
         Ok(Err(_)) => Some(Judged::Panicked),

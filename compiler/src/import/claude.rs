@@ -378,6 +378,18 @@ mod tests {
     }
 
     #[test]
+    fn a_denied_command_behind_an_assignment_denies_all() {
+        let settings = json!({"permissions": {"deny": ["Bash(A=b curl:*)"]}});
+        let source = Source { name: "settings.json".to_owned(), documents: vec![settings] };
+        let imported = import(Some(Kind::ClaudeSettings), "p", &[source]).expect("a pack");
+        let pack = serde_json::to_value(imported.pack).expect("JSON");
+        let rule = &pack["spec"]["tools"]["rules"][0];
+        assert_eq!((&rule["name"], rule.get("when")), (&json!("deny-bash"), None), "{rule}");
+        let reason = "it cannot be said which commands; every one is denied";
+        assert!(imported.losses.iter().any(|loss| loss.reason == reason), "{:?}", imported.losses);
+    }
+
+    #[test]
     fn what_is_read_as_any_character_is_a_loss() {
         let losses = |entry: &str| {
             let settings = json!({"permissions": {"deny": [entry]}});

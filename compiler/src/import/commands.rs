@@ -38,7 +38,8 @@ pub(super) fn allowed(pattern: &str) -> Option<(String, String)> {
 }
 
 /// The condition for a denied command over `c`, and whether it is exactly the pattern; `None` if the pattern
-/// begins with no plain word. It also matches paths to the program, and words that begin like the last one.
+/// begins with no plain word, or with an assignment. It also matches paths to the program, and words that begin
+/// like the last one.
 pub(super) fn denied(pattern: &str) -> Option<(String, bool)> {
     let begin: String = match pattern.find([
         '*', '$', '`', '"', '\'', '\\', '|', '&', ';', '<', '>', '(', ')', '{', '}', '#', '~', '!', '?', '[',
@@ -50,6 +51,10 @@ pub(super) fn denied(pattern: &str) -> Option<(String, bool)> {
     };
     let (words, open) = words(&begin)?;
     let (name, arguments) = words.split_first()?;
+    // What is assigned before a command is no part of its name.
+    if name.contains('=') {
+        return None;
+    }
     let name = name.replace('.', "[.]").replace('+', "[+]");
     if arguments.is_empty() && open {
         return Some((format!("c.name.matches('(^|/){name}')"), begin == pattern));

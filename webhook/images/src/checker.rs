@@ -3,7 +3,9 @@
 //! The cache holds verified signatures, never verdicts and never what a tag points to: each decision resolves
 //! its tags again and judges the facts again. The key is the repository, the digest and the signers that were
 //! looked for: keys and trust roots, the parts of a policy that affect the evidence. A changed policy uses
-//! another key. Terms. *Flight*: one fetch, shared by all callers that need the same answer while it runs.
+//! another key. Whether what is cached suffices, only the decision knows: if not, it asks again, and is answered
+//! with what is there now. Terms. *Flight*: one fetch, shared by all callers that need the same answer while it
+//! runs.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -28,7 +30,7 @@ use crate::verify::{TrustRoots, verify};
 pub struct Checker {
     reader: Arc<Reader>,
     trust_roots: Arc<TrustRoots>,
-    kept: Mutex<Cache<Key, Arc<Signatures>>>,
+    kept: Mutex<Cache<Key, Kept>>,
     flights: Mutex<BTreeMap<Key, Flight>>,
     hits: AtomicU64,
     fetched: AtomicU64,
@@ -53,6 +55,22 @@ struct Key {
     digest: String,
     /// SHA-256 over [`Signers`].
     asked: [u8; 32],
+}
+
+/// Cached signatures.
+#[derive(Clone)]
+struct Kept {
+    found: Arc<Signatures>,
+    since: std::time::Instant,
+}
+
+/// Which cached signatures are an answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Recall {
+    /// All.
+    Any,
+    /// Those that were found within [`UNSIGNED_TIME`].
+    Recent,
 }
 
 type Flight = Arc<OnceCell<Result<Arc<Signatures>, Failed>>>;
@@ -105,16 +123,21 @@ impl Checker {
                 refuse(demand, reason, facts);
                 continue;
             }
+            let recall = match facts.signatures(&demand.reference) {
+                Some(Ok(known)) if known.remembered => Recall::Recent,
+                _ => Recall::Any,
+            };
             // A cached answer needs no task.
             if let Wants::Signatures(signers) = &demand.wants
-                && let Some(known) = Key::of(&demand.reference, signers).and_then(|key| self.known(&key))
+                && let Some(known) =
+                    Key::of(&demand.reference, signers).and_then(|key| self.known(&key, recall))
             {
-                facts.learn_signatures(&demand.reference, signers.clone(), Ok(Signatures::clone(&known)));
+                facts.learn_signatures(&demand.reference, signers.clone(), Ok(known));
                 continue;
             }
             let checker = Arc::clone(self);
             under_way.spawn(async move {
-                let found = checker.one(&demand, deadline).await;
+                let found = checker.one(&demand, recall, deadline).await;
                 (demand, found)
             });
         }
@@ -126,7 +149,7 @@ impl Checker {
                     facts.learn_digest(&demand.reference, Ok(digest))
                 }
                 (Wants::Signatures(signers), Ok(Found::Signatures(found))) => {
-                    facts.learn_signatures(&demand.reference, signers, Ok(Signatures::clone(&found)));
+                    facts.learn_signatures(&demand.reference, signers, Ok(found));
                 }
                 (wants, found) => {
                     let reason = found.err().unwrap_or_default();
@@ -136,11 +159,11 @@ impl Checker {
         }
     }
 
-    async fn one(&self, demand: &Demand, deadline: Instant) -> Result<Found, String> {
+    async fn one(&self, demand: &Demand, recall: Recall, deadline: Instant) -> Result<Found, String> {
         match &demand.wants {
             Wants::Digest => self.digest(&demand.reference, deadline).await.map(Found::Digest),
             Wants::Signatures(signers) => {
-                self.signatures(&demand.reference, signers, deadline).await.map(Found::Signatures)
+                self.signatures(&demand.reference, signers, recall, deadline).await.map(Found::Signatures)
             }
         }
     }
@@ -154,24 +177,28 @@ impl Checker {
         Ok(digest_of(&bytes))
     }
 
-    fn known(&self, key: &Key) -> Option<Arc<Signatures>> {
-        let known = locked(&self.kept).get(key, std::time::Instant::now());
-        if known.is_some() {
-            self.hits.fetch_add(1, Relaxed);
+    fn known(&self, key: &Key, recall: Recall) -> Option<Signatures> {
+        let now = std::time::Instant::now();
+        let Kept { found, since } = locked(&self.kept).get(key, now)?;
+        let remembered = now.duration_since(since) >= UNSIGNED_TIME;
+        if remembered && recall == Recall::Recent {
+            return None;
         }
-        known
+        self.hits.fetch_add(1, Relaxed);
+        Some(Signatures { remembered, ..Signatures::clone(&found) })
     }
 
     async fn signatures(
         &self,
         reference: &Reference,
         signers: &Signers,
+        recall: Recall,
         deadline: Instant,
-    ) -> Result<Arc<Signatures>, String> {
+    ) -> Result<Signatures, String> {
         let key = Key::of(reference, signers).ok_or_else(|| "it has no digest".to_owned())?;
         let mut reason = "it was not fetched in time".to_owned();
         for _ in 0..BOARDINGS {
-            if let Some(known) = self.known(&key) {
+            if let Some(known) = self.known(&key, recall) {
                 return Ok(known);
             }
             let boarding = Boarding::new(self, &key);
@@ -180,7 +207,7 @@ impl Checker {
                 return Err(reason);
             };
             match landed {
-                Ok(found) => return Ok(Arc::clone(found)),
+                Ok(found) => return Ok(Signatures::clone(found)),
                 Err(failed) if failed.late && Instant::now() < deadline => reason.clone_from(&failed.reason),
                 Err(failed) => return Err(failed.reason.clone()),
             }
@@ -196,6 +223,7 @@ impl Checker {
         deadline: Instant,
     ) -> Result<Arc<Signatures>, Failed> {
         self.fetched.fetch_add(1, Relaxed);
+        let since = std::time::Instant::now();
         let verify: Arc<Verify> = {
             let (digest, signers) = (key.digest.clone(), signers.clone());
             let trust_roots = Arc::clone(&self.trust_roots);
@@ -208,10 +236,11 @@ impl Checker {
             late: matches!(error, ReadError::TimedOut { .. } | ReadError::Busy { .. }),
             reason: brief(&error.to_string()),
         })?;
-        let found = Arc::new(Signatures { verified, passed_over, incomplete });
+        let found = Arc::new(Signatures { verified, passed_over, incomplete, remembered: false });
         if found.incomplete.is_none() {
             let time: Duration = if found.verified.is_empty() { UNSIGNED_TIME } else { SIGNED_TIME };
-            locked(&self.kept).put(key.clone(), Arc::clone(&found), std::time::Instant::now() + time);
+            let kept = Kept { found: Arc::clone(&found), since };
+            locked(&self.kept).put(key.clone(), kept, std::time::Instant::now() + time);
         }
         Ok(found)
     }
@@ -219,7 +248,7 @@ impl Checker {
 
 enum Found {
     Digest(String),
-    Signatures(Arc<Signatures>),
+    Signatures(Signatures),
 }
 
 fn refuse(demand: Demand, reason: String, facts: &mut ImageFacts) {
@@ -275,5 +304,40 @@ impl Drop for Boarding<'_> {
         if listed && (self.flight.initialized() || Arc::strong_count(&self.flight) <= 2) {
             flights.remove(self.key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Adds to the facts what is known of an image's signatures.
+    async fn asked(checker: &Arc<Checker>, reference: &Reference, facts: &mut ImageFacts) {
+        let demand = Demand { reference: reference.clone(), wants: Wants::Signatures(Signers::default()) };
+        let deadline = std::time::Instant::now() + IMAGE_TIME;
+        checker.answer(vec![demand], deadline, facts).await;
+    }
+
+    #[tokio::test]
+    async fn what_is_remembered_is_fetched_again_for_a_review_that_it_does_not_suffice() {
+        // Without settings, no address of this machine is asked for anything.
+        let image = format!("127.0.0.1:9/a/b@{}", digest_of(b"x"));
+        let reference = Reference::parse(&image).expect("a reference");
+        let checker = Arc::new(Checker::new(Settings::default()));
+        let now = std::time::Instant::now();
+        for (age, is_remembered) in [(Duration::ZERO, false), (UNSIGNED_TIME, true)] {
+            let since = now.checked_sub(age).expect("a machine that runs for some seconds");
+            let key = Key::of(&reference, &Signers::default()).expect("a digest");
+            let kept = Kept { found: Arc::default(), since };
+            locked(&checker.kept).put(key, kept, now + SIGNED_TIME);
+            let mut facts = ImageFacts::default();
+            asked(&checker, &reference, &mut facts).await;
+            let found = facts.signatures(&reference).expect("an answer").expect("from the cache");
+            assert_eq!(found.remembered, is_remembered, "{age:?}");
+            asked(&checker, &reference, &mut facts).await;
+            let again = facts.signatures(&reference).expect("an answer");
+            assert_eq!(again.is_err(), is_remembered, "{age:?}: {again:?}");
+        }
+        assert_eq!(checker.figures().fetched, 1);
     }
 }

@@ -2,7 +2,7 @@
 //! more than one bundle is held for each request in progress.
 //!
 //! ```text
-//! digest ► referrers API ─ 404 ► tag `sha256-<hex>` ─ 404 ► nothing attached
+//! digest ► referrers API ─ none ► tag `sha256-<hex>` ─ 404 ► nothing attached
 //!              └────────┬────────┘
 //!         descriptors ► manifest (subject is the digest?) ► layers of a bundle's media type ► bytes
 //! ```
@@ -140,7 +140,7 @@ async fn referrers(
         let read = match reader.referrers(&at, digest, page.as_deref(), allowance).await {
             Ok(read) => read,
             // The API is missing, or lists nothing for this digest: the list may be behind a tag.
-            Err(error) if error.is_absence() && page.is_none() => {
+            Err(error) if error.leads_to_tag() && page.is_none() => {
                 return tagged_referrers(reader, &at, reference, digest, allowance).await;
             }
             Err(error) => return Err(error),
@@ -274,12 +274,23 @@ pub(crate) fn quoted(text: &str) -> String {
     text.chars().take(QUOTED_CHARS).collect::<String>().escape_debug().to_string()
 }
 
-/// An explanation that no registry can make long.
+/// An explanation that no registry can make long, nor use to control a terminal: errors of libraries repeat what
+/// they could not read.
 pub(crate) fn brief(words: &str) -> String {
-    match words.char_indices().nth(WORDS_CHARS) {
-        Some((end, _)) => format!("{}…", words.get(..end).unwrap_or_default()),
-        None => words.to_owned(),
+    let mut brief = String::new();
+    let mut left = WORDS_CHARS;
+    for char in words.chars() {
+        // Printable, and part of what is escaped already.
+        let is_plain = matches!(char, '\\' | '\'' | '"');
+        let written = if is_plain { char.to_string() } else { char.escape_debug().to_string() };
+        let Some(rest) = left.checked_sub(written.chars().count()) else {
+            brief.push('…');
+            break;
+        };
+        left = rest;
+        brief.push_str(&written);
     }
+    brief
 }
 
 /// Enough of a digest to find it by. A registry's text is escaped, since it ends up in answers and logs.

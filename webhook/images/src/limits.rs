@@ -24,6 +24,10 @@ pub(crate) const REFERRER_PAGES: usize = 10;
 /// Layers of one referrer; cosign writes one.
 pub(crate) const LAYERS: usize = 8;
 
+/// Log entries, and timestamps, of one bundle; cosign writes one of each. Each costs a signature to check, on the
+/// threads that serve, and anybody can get timestamps: a bundle has room for five hundred.
+pub(crate) const PROOFS: usize = 8;
+
 /// Total bytes that may be read for one image.
 pub(crate) const IMAGE_BYTES: usize = 32 << 20;
 
@@ -101,8 +105,8 @@ pub(crate) const CACHED: usize = 10_000;
 /// are part of the key; the limit makes sure that certificates and clocks are checked again.
 pub(crate) const SIGNED_TIME: Duration = Duration::from_secs(3600);
 
-/// How long "no such signature" is cached. After signing, a retry should not have to wait, and constant
-/// retries should not cause as many requests to the registry.
+/// How long a missing signature is known to be missing, whatever else was found. After signing, a retry should
+/// not have to wait, and constant retries should not cause as many requests to the registry.
 pub(crate) const UNSIGNED_TIME: Duration = Duration::from_secs(5);
 
 /// Images that one review may ask about. A pod has a few dozen at most.

@@ -65,6 +65,13 @@ impl ReadError {
     pub const fn is_absence(&self) -> bool {
         matches!(self, Self::NotFound { .. })
     }
+
+    /// Whether the list of referrers is to be looked for behind a tag: the API lists nothing, or there is none.
+    /// Registries without it also answer 400 or 406, and cosign then writes the tag.
+    /// <https://github.com/google/go-containerregistry/blob/main/pkg/v1/remote/referrers.go>
+    pub(crate) const fn leads_to_tag(&self) -> bool {
+        self.is_absence() || matches!(self, Self::Status { status: 400 | 406, .. })
+    }
 }
 
 /// What one image may cost.

@@ -15,6 +15,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde::Deserialize;
 
+use crate::net::Origin;
+
 /// The largest settings, password or authority file, in bytes; a bundle of all public authorities is about
 /// 200 kB.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -35,7 +37,8 @@ pub(crate) struct Registry {
     pub(crate) authorities: Vec<CertificateDer<'static>>,
     /// Private addresses that may be reached.
     pub(crate) addresses: Vec<Range>,
-    /// Hosts of token services that may be used for this registry, in addition to its own.
+    /// Hosts of token services that may be used for this registry, in addition to its own; without the default
+    /// port, as [`Origin::authority`] has them.
     pub(crate) realms: Vec<String>,
     /// Without TLS, on the local machine.
     pub(crate) plain_http: bool,
@@ -174,14 +177,25 @@ impl WireRegistry {
             Some(file) => {
                 let bytes = read(&folder.join(&file))?;
                 let read = CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>();
-                read.map_err(|error| wrong(format!("`{}` holds no readable PEM: {error}", file.display())))?
+                let read = read
+                    .map_err(|error| wrong(format!("`{}` holds no readable PEM: {error}", file.display())))?;
+                if read.is_empty() {
+                    return Err(wrong(format!("`{}` holds no certificate", file.display())));
+                }
+                read
             }
         };
         let range = |text: &String| {
             Range::parse(text).ok_or_else(|| wrong(format!("`{text}` is neither an address nor a CIDR")))
         };
         let addresses = self.addresses.iter().map(range).collect::<Result<_, _>>()?;
-        let realms = self.realms.iter().map(|realm| realm.to_ascii_lowercase()).collect();
+        let realm = |text: &String| {
+            let origin = Origin::parse(text, false).filter(|_| !text.contains(['/', '@', ' ']));
+            let origin =
+                origin.ok_or_else(|| wrong(format!("`{text}` of `realms` is not a host and perhaps a port")));
+            origin.map(|origin| origin.authority())
+        };
+        let realms = self.realms.iter().map(realm).collect::<Result<_, _>>()?;
         Ok(Registry {
             host: listed,
             credentials,
@@ -285,12 +299,18 @@ mod tests {
         let registry = settings.of("registry.example.org:5000").unwrap();
         assert_eq!(registry.credentials.as_ref().unwrap().password, "pass word");
         assert!(!format!("{settings:?}").contains("pass word"));
+        let settings =
+            load(r#"{"registries": [{"host": "a.b", "realms": ["Auth.a.b:443", "auth.a.b:8443"]}]}"#);
+        assert_eq!(settings.unwrap().of("a.b").unwrap().realms, ["auth.a.b", "auth.a.b:8443"]);
         for (text, expected) in [
             (r#"{"registries": [{"host": "a.b", "pasword": "x"}]}"#, "unknown field"),
             (r#"{"registries": [{"host": "a.b", "username": "x"}]}"#, "go together"),
             (r#"{"registries": [{"host": "a.b", "addresses": ["x"]}]}"#, "neither an address nor a CIDR"),
             (r#"{"registries": [{"host": "a.b"}, {"host": "A.b:443"}]}"#, "listed twice"),
             (r#"{"registries": [{"host": "a.b", "username": "u", "passwordFile": "none"}]}"#, "cannot read"),
+            (r#"{"registries": [{"host": "a.b", "caFile": "secret"}]}"#, "holds no certificate"),
+            (r#"{"registries": [{"host": "a.b", "realms": ["https://auth.a.b"]}]}"#, "is not a host"),
+            (r#"{"registries": [{"host": "a.b", "realms": ["auth.a.b/token"]}]}"#, "is not a host"),
         ] {
             let error = load(text).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");

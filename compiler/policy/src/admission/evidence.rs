@@ -110,6 +110,9 @@ pub struct Signatures {
     pub passed_over: Vec<String>,
     /// Why there may be more than was found; missing signatures are then unknown, not absent.
     pub incomplete: Option<Refusal>,
+    /// Whether they were found some time ago, so that more may have been attached since. If one is missing, they
+    /// are asked for again.
+    pub remembered: bool,
 }
 
 /// Why something could not be learned.
@@ -176,6 +179,8 @@ fn pinned(reference: &Reference) -> Option<String> {
 
 /// The reason given for what was never looked up.
 const NOT_FETCHED: &str = "nothing was fetched about it";
+/// The reason given for what was looked up too long ago.
+const NOT_RENEWED: &str = "they were read some time ago, and not again";
 
 /// What is known, and what one decision asked for without getting it.
 #[derive(Debug)]
@@ -236,5 +241,15 @@ impl<'f> Inquiry<'f> {
                 Err(NOT_FETCHED.to_owned())
             }
         }
+    }
+
+    /// Asks again for known signatures, for all signers that they were asked for before: what is learnt takes the
+    /// place of what is known.
+    pub(super) fn signatures_anew(&self, reference: &Reference) -> Refusal {
+        if let Some(known) = pinned(reference).and_then(|key| self.facts.signatures.get(&key)) {
+            let mut wanted = self.signatures.borrow_mut();
+            wanted.entry(reference.clone()).or_default().add(&known.asked);
+        }
+        NOT_RENEWED.to_owned()
     }
 }

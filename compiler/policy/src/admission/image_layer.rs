@@ -248,6 +248,9 @@ fn unsigned(
         .filter(|one| !known.verified.iter().any(|signature| one.met_by(&signature.signer)))
         .map(|one| one.words())
         .collect();
+    if !missing.is_empty() && known.remembered {
+        return Some(unknown(image, &inquiry.signatures_anew(reference)));
+    }
     if let Some(refusal) = known.incomplete.as_ref().filter(|_| !missing.is_empty()) {
         return Some(unknown(image, refusal));
     }

@@ -162,8 +162,9 @@ fn pattern(text: &str) -> Result<String, Wrong> {
     if text.is_empty() {
         return Err(wrong("it matches no subject".to_owned()));
     }
-    let whole = format!("^(?:{text})$");
-    match RegexBuilder::new(&whole).size_limit(PATTERN_SIZE).build() {
+    // Alone first: `a)|(?:b` is a regular expression only within the group, and would end it.
+    let compile = |text: &str| RegexBuilder::new(text).size_limit(PATTERN_SIZE).build();
+    match compile(text).and_then(|_| compile(&format!("^(?:{text})$"))) {
         Ok(pattern) if pattern.is_match("") => Err(wrong("it matches an empty subject".to_owned())),
         Ok(_) => Ok(text.to_owned()),
         Err(error) => Err(wrong(format!("it is not a regular expression: {error}"))),
@@ -191,4 +192,19 @@ fn check_root(text: &str) -> Result<(), String> {
         return Err("it names neither a log nor a timestamp authority, so no time can be proven".to_owned());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pattern;
+
+    #[test]
+    fn no_pattern_ends_the_group_that_anchors_it() {
+        for good in ["^https://a/.*$", "(a|b)c", "a[)]"] {
+            assert!(pattern(good).is_ok(), "{good}");
+        }
+        for bad in ["", ".*", "a|", "a)|(?:.+", "a)(b", "(?x)a #", "("] {
+            assert!(pattern(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -22,7 +22,7 @@ use sigstore_verify::types::{Bundle, KindVersion, Sha256Hash};
 use sigstore_verify::{VerificationPolicy, Verifier};
 
 use super::Unverified;
-use crate::limits::TRUST_ROOTS;
+use crate::limits::{PROOFS, TRUST_ROOTS};
 
 /// Parsed trust roots, by their digest.
 #[derive(Default)]
@@ -65,7 +65,12 @@ pub(super) fn verify(
     signers: &Signers,
     trust_roots: &TrustRoots,
 ) -> Result<Vec<Signature>, Unverified> {
-    for entry in &bundle.verification_material.tlog_entries {
+    let material = &bundle.verification_material;
+    let stamps = &material.timestamp_verification_data.rfc3161_timestamps;
+    if material.tlog_entries.len().max(stamps.len()) > PROOFS {
+        return Err(Unverified::TooManyProofs);
+    }
+    for entry in &material.tlog_entries {
         let form = entry.kind_version;
         if !matches!(form, KindVersion::HashedRekordV002 | KindVersion::DsseV001) {
             return Err(Unverified::LogEntry { kind: form.kind(), version: form.version() });

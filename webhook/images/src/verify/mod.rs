@@ -19,6 +19,8 @@ use sigstore_verify::types::{Bundle, SignatureContent};
 
 pub(crate) use identity::TrustRoots;
 
+use crate::limits::PROOFS;
+
 /// Why a bundle has no valid signature.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unverified {
@@ -38,6 +40,8 @@ pub(crate) enum Unverified {
     OtherKey,
     #[error("is signed by a certificate, and no identity counts")]
     NoTrustRoot,
+    #[error("has more than {PROOFS} log entries or timestamps")]
+    TooManyProofs,
     #[error("is in a log as `{kind}` {version}, and only the entries of `cosign sign` 3 are read")]
     LogEntry { kind: &'static str, version: &'static str },
     #[error("is not vouched for by the trust root: {0}")]

@@ -260,3 +260,28 @@ async fn a_dsse_entry_is_about_this_payload_this_signature_and_this_certificate(
         assert!(found.verified.is_empty() && found.passed_over[0].contains("match"), "{part}: {found:?}");
     }
 }
+
+#[tokio::test]
+async fn a_bundle_of_many_proofs_is_not_checked_and_none_of_its_bytes_reach_a_terminal() {
+    let signed = Keyless::of(SIGNED);
+    let ours = root(|_| {});
+    let material = "/verificationMaterial";
+    for proofs in ["/tlogEntries", "/timestampVerificationData/rfc3161Timestamps"] {
+        for (count, counts) in [(8, true), (9, false)] {
+            let mut bundle = signed.bundle.clone();
+            let list = bundle.pointer_mut(&format!("{material}{proofs}")).unwrap();
+            *list = vec![list[0].clone(); count].into();
+            let found = signed.with(&bundle, &ours).await;
+            assert_eq!(found.verified.len(), usize::from(counts), "{count} {proofs}: {found:?}");
+            let says = "has more than 8 log entries or timestamps";
+            assert!(counts || found.passed_over[0].contains(says), "{found:?}");
+        }
+    }
+    for path in ["/mediaType", "/verificationMaterial/tlogEntries/0/kindVersion/kind"] {
+        let mut bundle = signed.bundle.clone();
+        *bundle.pointer_mut(path).unwrap() = "a\u{1b}[31m\u{202e}b".into();
+        let found = signed.with(&bundle, &ours).await;
+        let [words] = found.passed_over.as_slice() else { panic!("{found:?}") };
+        assert!(words.contains(r"a\u{1b}[31m\u{202e}b"), "{words:?}");
+    }
+}

@@ -26,6 +26,28 @@ async fn a_signature_by_the_key_is_found_by_the_api_and_by_the_tag() {
 }
 
 #[tokio::test]
+async fn a_registry_without_the_api_is_asked_for_the_tag_however_it_says_so() {
+    let content = Content::load();
+    let (signed, unsigned) = (content.digest("signed"), content.digest("unsigned"));
+    for (status, leads_to_tag) in [(404, true), (400, true), (406, true), (405, false), (418, false)] {
+        let registry = LoopbackRegistry::start(move |request| match request.target.contains("/referrers/") {
+            true => Reply::status(status),
+            false => Content::load().answer(request, Api::Tags),
+        })
+        .await;
+        let checker = checker(&[&registry.host], "");
+        let found = signatures(&checker, &image(&registry, "").at(&signed), &key("ours.pub")).await;
+        assert_eq!(
+            found.as_ref().is_ok_and(|found| found.verified.len() == 1),
+            leads_to_tag,
+            "{status}: {found:?}"
+        );
+        let found = signatures(&checker, &image(&registry, "").at(&unsigned), &key("ours.pub")).await;
+        assert_eq!(found.is_ok_and(|found| found.verified.is_empty()), leads_to_tag, "{status}");
+    }
+}
+
+#[tokio::test]
 async fn other_keys_twins_and_attestations_are_no_signature() {
     let content = Content::load();
     let registry = LoopbackRegistry::with_content(Api::Tags).await;

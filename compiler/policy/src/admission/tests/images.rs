@@ -188,3 +188,31 @@ fn a_template_keeps_its_tags_and_is_judged_by_what_they_stand_for() {
     assert_eq!(wanted(&reviewer, &scaled, Phase::Validate, &none), [] as [&str; 0]);
     assert_eq!(shown(&reviewer.review(&scaled, Phase::Validate)), "allowed");
 }
+
+#[test]
+fn what_is_remembered_admits_and_does_not_deny_until_it_was_read_again() {
+    let reviewer = signed(vec![layer(&["K"]), layer(&["L"])]);
+    let request = create(stored("{}", "{}"));
+    let none = Facts::default();
+    let wanted = |facts: &Facts| reviewer.review_with(&request, Phase::Validate, Moment::END, facts);
+    let [demand] = &wanted(&none).wanted.images[..] else { panic!("one demand") };
+    let known = |keys: &[&str], remembered| {
+        let mut facts = Facts::default();
+        learn(std::slice::from_ref(demand), keys, &mut facts.images);
+        let Some(Ok(found)) = facts.images.signatures(&demand.reference) else { panic!("learnt") };
+        let found = Signatures { remembered, ..found.clone() };
+        let Wants::Signatures(asked) = &demand.wants else { panic!("{demand:?}") };
+        facts.images.learn_signatures(&demand.reference, asked.clone(), Ok(found));
+        facts
+    };
+    let enough = wanted(&known(&["K", "L"], true));
+    assert!(enough.decision.allowed && enough.wanted.is_empty(), "{}", shown(&enough.decision));
+    // Asked for both again, though one is there: what is learnt takes the place of all that is known.
+    let missing = wanted(&known(&["K"], true));
+    let [again] = &missing.wanted.images[..] else { panic!("one demand") };
+    assert_eq!(again, demand);
+    assert!(!missing.decision.allowed && shown(&missing.decision).contains("are not known"));
+    let read_again = wanted(&known(&["K"], false));
+    assert!(read_again.wanted.is_empty());
+    assert!(shown(&read_again.decision).contains("is not signed by the key"));
+}
