@@ -141,7 +141,8 @@ impl Checker {
             _ if kind == Some("boolean") => ("for a boolean", "write `true` or `false`".to_owned()),
             _ if kind == Some("array") => ("for a whole list", format!("write `[\"${{{name}}}\"]`")),
             _ if kind == Some("object") => ("for an object", "write the object out".to_owned()),
-            _ => return unresolved.is_some(),
+            // The value of a parameter is a text like any other, even one that looks like a parameter.
+            _ => return node.parameter.is_none(),
         };
         self.report(bw0213_parameter_place::CODE, format!("parameter `{name}` stands {place}")).help = help;
         true

@@ -6,8 +6,8 @@
 //! isolation: {}              # which one?
 //! ```
 //!
-//! Keep one of them. A key that comes from `<<` may be written again: the one written out counts, as it does for
-//! kubectl.
+//! Keep one of them. A key that comes from `<<` may be written again after it: the one written out counts. Before
+//! it, the one written out counts to most readers and the one from `<<` to kubectl, so that is an error.
 //!
 //! Remedy: keep one of the two
 

@@ -1,5 +1,5 @@
 //! `transform.args` gives a call that the same rule grants other arguments: it stands beside `allow` or `ask`. A rule that
-//! restricts has no arguments to give.
+//! restricts has no arguments to give. Nor has `transform.result` an effect beside `deny`, which withholds all of the result.
 //!
 //! ```yaml fails
 //! pools:
@@ -48,6 +48,8 @@
 //!
 //! Remedy: write `allow` or `ask` beside `transform`, or take it out
 
+use bailiwick_crds::tools::Phase;
+
 use super::View;
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::findings::Findings;
@@ -66,6 +68,12 @@ pub(super) fn check(view: &View<'_>, out: &mut Findings<'_>) {
         if gives && rule.allow.is_none() && rule.ask.is_none() {
             let message = format!("rule `{}` grants no call, so there is none whose arguments it could change", rule.name);
             out.push(Diagnostic::new(CODE, at.member("transform"), message).about_key());
+        }
+        let redacts = rule.transform.as_ref().is_some_and(|transform| transform.result.is_some());
+        if redacts && rule.phase == Phase::Result && rule.deny.is_some() {
+            let message = format!("rule `{}` withholds the result, so nothing of it is left to change", rule.name);
+            let found = Diagnostic::new(CODE, at.member("transform"), message).about_key();
+            out.push(found.with_help("take it out, or write it into a rule of its own"));
         }
     }
 }

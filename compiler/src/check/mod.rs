@@ -34,7 +34,7 @@ codes! { SYNTAX:
     bw0103_limit_exceeded,
     bw0104_unknown_field,
     bw0105_not_utf8,
-    bw0106_boolean_key,
+    bw0106_not_text,
     bw0107_wrong_type,
     bw0108_missing_field,
     bw0109_unknown_word,

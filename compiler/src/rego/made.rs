@@ -18,6 +18,7 @@ use super::charges::{
     keys, looked_through, looked_up, pairs, pieces, product, replaced, searched, shorter, sought_everywhere,
     trimmed, with_keys, written,
 };
+use super::opa::{self, Call};
 use super::patterns;
 use super::weight::{length, weight, weight_of_all};
 
@@ -186,7 +187,10 @@ pub(super) fn install(engine: &mut Engine) -> Result<(), String> {
             let unexpected = unexpected(name, &arguments);
             spend(charge(&arguments).saturating_add(unexpected))
                 .map_err(|message| source.error(1, 1, &message))?;
-            function(&span, &written, &arguments, true)
+            match opa::call(name, arguments).map_err(|message| source.error(1, 1, &message))? {
+                Call::With(arguments) => function(&span, &written, &arguments, true),
+                Call::Gives(value) => Ok(value),
+            }
         };
         engine
             .add_extension((*name).to_owned(), *arity, Box::new(counted))

@@ -22,6 +22,7 @@ mod engine;
 mod guard;
 mod guarded;
 mod made;
+mod opa;
 mod operators;
 mod patterns;
 mod reach;

@@ -3,8 +3,8 @@
 //!
 //! It knows no schema: a [`Node`] holds what the text says, and [`crate::schema_check`] decides whether that
 //! is valid. Where kubectl would read something differently, this reader reports a diagnostic, so no
-//! difference is silent: duplicate keys, keys such as `y` (which kubectl turns into `"true"`), integers
-//! beyond 64 bits.
+//! difference is silent: duplicate keys, keys such as `y` (which kubectl turns into `"true"`) and `0x1f`
+//! (`"31"`), a key before the `<<` that brings it too, numbers such as `1__0`, integers beyond 64 bits.
 //!
 //! ```text
 //! bytes ► UTF-8, size ► serde-saphyr (depth, nodes, aliases) ► Node ► SourceMap (field path → bytes) · serde_json::Value
@@ -14,6 +14,7 @@ mod offsets;
 mod raw;
 mod read;
 mod refused;
+mod words;
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{DuplicateKeyPolicy, Error, Spanned};
+use serde_saphyr::{DuplicateKeyPolicy, Error, MergeKeyPolicy, Spanned};
 
 use super::Limits;
 
@@ -36,6 +36,8 @@ fn options(limits: &Limits) -> serde_saphyr::Options {
     let mut options = serde_saphyr::Options::default();
     options.legacy_octal_numbers = true;
     options.duplicate_keys = DuplicateKeyPolicy::Error;
+    // The reader merges: here, what stands before `<<` would count, unlike in kubectl.
+    options.merge_keys = MergeKeyPolicy::AsOrdinary;
     options.reject_unsupported_tags = true;
     options.with_snippet = false;
     let mut budget = serde_saphyr::budget::Budget::default();
@@ -46,7 +48,6 @@ fn options(limits: &Limits) -> serde_saphyr::Options {
     budget.max_documents = limits.documents;
     budget.max_aliases = 1_000;
     budget.max_anchors = 1_000;
-    budget.max_merge_keys = 1_000;
     budget.max_total_scalar_bytes = limits.bytes.saturating_mul(2);
     budget.max_recorded_anchor_events = 100_000;
     budget.max_recorded_anchor_bytes = limits.bytes.saturating_mul(2);

@@ -1,14 +1,20 @@
 //! Reads bytes into trees, within limits.
 
+#[cfg(test)]
+mod tests;
+
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use super::raw::{Key, Placed, Raw, Taker, parse};
 use super::refused::{explain, whole_file};
-use super::{Entry, Node, Span, Text, Value};
-use crate::check::{bw0101_invalid_yaml, bw0103_limit_exceeded, bw0105_not_utf8, bw0106_boolean_key};
-use crate::diagnostic::{Diagnostic, FieldPath, Place, Segment};
+use super::{Entry, Node, Span, Text, Value, words};
+use crate::check::{
+    bw0101_invalid_yaml, bw0102_duplicate_key, bw0103_limit_exceeded, bw0105_not_utf8, bw0106_not_text,
+};
+use crate::diagnostic::{Code, Diagnostic, FieldPath, Place, Segment};
 
 /// What reading one file may cost. A file beyond it is rejected, in bounded time and memory.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +46,7 @@ const AHEAD: usize = 16;
 pub fn documents(file: u32, name: &str, bytes: &[u8], limits: &Limits) -> (Vec<Node>, Text, Vec<Diagnostic>) {
     let mut nodes = Vec::new();
     let (text, diagnostics) = each_document(file, name, bytes, limits, |node| nodes.push(node));
-    if diagnostics.iter().any(|found| found.code != bw0106_boolean_key::CODE) {
+    if diagnostics.iter().any(|found| found.code != bw0106_not_text::CODE) {
         nodes.clear();
     }
     (nodes, Text { name: name.to_owned(), text: text.to_owned() }, diagnostics)
@@ -202,12 +208,15 @@ impl Reader {
             Raw::Null => Value::Null,
             // serde-saphyr accepts any mixture of cases; kubectl reads the mixed ones as strings.
             Raw::Bool(value) => match self.written(span) {
-                written if is_boolean(written) || written.starts_with('!') => Value::Bool(value),
-                written => Value::Str(written.to_owned()),
+                written if words::is_mixed(written) => Value::Str(written.to_owned()),
+                _ => Value::Bool(value),
             },
             Raw::Int(value) => Value::Int(value),
             Raw::Float(value) => Value::Float(value),
-            Raw::Str(text) => Value::Str(text.into_owned()),
+            Raw::Str(text) => {
+                self.must_be_text(&text, span, at);
+                Value::Str(text.into_owned())
+            }
             Raw::List(items) => {
                 let items: Vec<_> = items
                     .into_iter()
@@ -221,7 +230,7 @@ impl Reader {
                 let entries: Vec<_> =
                     entries.into_iter().map(|(key, value)| self.entry(key, value, at)).collect();
                 self.cover(&mut span, entries.last().map(|entry| entry.value.span));
-                Value::Map(entries)
+                Value::Map(self.merged(entries, at))
             }
         };
         Node { value, span, parameter: None }
@@ -232,35 +241,78 @@ impl Reader {
         let Key(key) = key.value;
         let here = Here::Member(at, &key);
         // The source of a quoted key includes its quotes, so it never equals a bare word.
-        if is_boolean(self.written(key_span)) && !matches!(&*key, "true" | "false") {
-            let means = matches!(key.to_ascii_lowercase().as_str(), "y" | "yes" | "on" | "true");
-            let place = Place { file: self.name.to_string(), bytes: key_span.range() };
-            let message = format!("key `{key}` is a boolean in YAML: kubectl reads it as `\"{means}\"`");
-            self.diagnostics.push(
-                Diagnostic::new(bw0106_boolean_key::CODE, here.path(), message)
-                    .about_key()
-                    .with_help(format!("write `\"{key}\"`"))
-                    .with_place(place),
-            );
+        if let Some(what) = words::other_than_text(self.written(key_span)) {
+            let message = format!("key `{key}` is {what}");
+            let found = self.finding(bw0106_not_text::CODE, &here, key_span, message);
+            self.diagnostics.push(found.about_key().with_help(format!("write `\"{key}\"`")));
         }
         let value = self.node(value, &here);
         Entry { value, key: key.into_owned(), key_span }
     }
+
+    fn finding(&self, code: Code, at: &Here<'_>, span: Span, message: String) -> Diagnostic {
+        let place = Place { file: self.name.to_string(), bytes: span.range() };
+        Diagnostic::new(code, at.path(), message).with_place(place)
+    }
+
+    /// Reports a bare word that serde-saphyr takes for text and kubectl for a number: they differ about `_`.
+    fn must_be_text(&mut self, text: &str, span: Span, at: &Here<'_>) {
+        if text.contains('_') && words::is_number(text) && self.written(span) == text {
+            let message = format!("`{text}` is a number to kubectl and a text to other readers");
+            let found = self.finding(bw0106_not_text::CODE, at, span, message);
+            self.diagnostics.push(found.with_help("take the `_` away, or put a text in quotes"));
+        }
+    }
+
+    /// The members with those that `<<` brings. A member after it replaces one of these. For kubectl, they replace a
+    /// member before it; for other readers they do not, so this is an error.
+    fn merged(&mut self, entries: Vec<Entry>, at: &Here<'_>) -> Vec<Entry> {
+        let merges = |entry: &Entry| entry.key == MERGE && self.written(entry.key_span) == MERGE;
+        let Some(place) = entries.iter().position(merges) else { return entries };
+        let mut before = entries;
+        let after = before.split_off(place + 1);
+        let Some(merge) = before.pop() else { return after };
+        let here = Here::Member(at, MERGE);
+        let mut brought: BTreeMap<String, Entry> = BTreeMap::new();
+        let sources = match merge.value.value {
+            Value::List(items) => items,
+            _ => vec![merge.value],
+        };
+        for source in sources {
+            let Value::Map(members) = source.value else {
+                let message = format!("`<<` takes an object or a list of them, not {}", source.kind());
+                let found = self.finding(bw0101_invalid_yaml::CODE, &here, merge.key_span, message);
+                self.diagnostics.push(found.with_help("name an object: `<<: *anchor`"));
+                continue;
+            };
+            // Of several objects, the first one counts.
+            for member in members {
+                brought.entry(member.key.clone()).or_insert(member);
+            }
+        }
+        let mut found = Vec::new();
+        for entry in &before {
+            let Some(other) = brought.remove(&entry.key) else { continue };
+            if other.value.to_json() != entry.value.to_json() {
+                let message = format!(
+                    "key `{}` stands before a `<<` that brings it too: to kubectl it has the value that comes from there",
+                    entry.key
+                );
+                let place = Here::Member(at, &entry.key);
+                let one = self.finding(bw0102_duplicate_key::CODE, &place, entry.key_span, message);
+                found.push(one.about_key().with_help("write `<<` before it"));
+            }
+        }
+        self.diagnostics.extend(found);
+        for entry in &after {
+            brought.remove(&entry.key);
+        }
+        before.into_iter().chain(after).chain(brought.into_values()).collect()
+    }
 }
 
-/// The words that kubectl's YAML 1.1 reads as booleans.
-fn is_boolean(word: &str) -> bool {
-    const WORDS: [&str; 8] = ["y", "n", "yes", "no", "on", "off", "true", "false"];
-    WORDS.iter().any(|known| {
-        word.eq_ignore_ascii_case(known) && {
-            let mut letters = word.bytes();
-            let first = letters.next().is_some_and(|first| first.is_ascii_uppercase());
-            // `on`, `On` or `ON`; never `oN`.
-            let lower = letters.clone().all(|rest| rest.is_ascii_lowercase());
-            lower || (first && letters.all(|rest| rest.is_ascii_uppercase()))
-        }
-    })
-}
+/// The key by which an object takes the members of others.
+const MERGE: &str = "<<";
 
 /// Reads a file of independent documents, each with a map of its own.
 impl super::SourceMap {
@@ -270,220 +322,5 @@ impl super::SourceMap {
         let (nodes, text, diagnostics) = documents(0, name, bytes, limits);
         let texts: Arc<[Text]> = Arc::from([text]);
         (nodes.into_iter().map(|node| Self::new(Arc::clone(&texts), node)).collect(), diagnostics)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use expect_test::{Expect, expect};
-
-    fn check(text: &[u8], expected: &Expect) {
-        let (nodes, source, diagnostics) = documents(0, "x.yaml", text, &Limits::PACK);
-        let mut out = String::new();
-        for node in &nodes {
-            out.push_str(&format!("{}\n", node.to_json()));
-        }
-        for diagnostic in &diagnostics {
-            let place = diagnostic.place.clone().expect("has a place");
-            let (line, column) = super::super::line_and_column(&source.text, place.bytes.start);
-            let shown = source.text.get(place.bytes).unwrap_or_default();
-            out.push_str(&format!("{line}:{column} {shown:?} {diagnostic}\n"));
-        }
-        expected.assert_eq(&out);
-    }
-
-    #[test]
-    fn scalars_are_read_as_kubectl_reads_them() {
-        check(
-            b"a: 0644\nb: on\nc: y\nd: 'on'\ne: 0x10\nf: 1_000\ng: 1e3\nh: 1.5\ni: ~\nj:\nk: tRuE\nl: 2001-01-01\nm: 1.10\nn: 0o14\no: !!str 12\n",
-            &expect![[r#"
-                {"a":420,"b":true,"c":true,"d":"on","e":16,"f":1000,"g":1000,"h":1.5,"i":null,"j":null,"k":"tRuE","l":"2001-01-01","m":1.1,"n":12,"o":"12"}
-                14:1 "n" error[BW0106] at n: key `n` is a boolean in YAML: kubectl reads it as `"false"`
-                  help: write `"n"`
-            "#]],
-        );
-    }
-
-    #[test]
-    fn anchors_merges_and_several_documents() {
-        check(
-            b"a: &x {b: 1, c: 2}\nd: {<<: *x, c: 3}\n---\n---\ne: *x\n",
-            &expect![[r#"
-                5:4 "*x" error[BW0101]: not valid YAML: alias references unknown anchor
-                  help: fix the syntax at this place: close brackets and quotes, indent with spaces, quote texts with `: ` in them
-            "#]],
-        );
-        check(
-            b"a: &x {b: 1, c: 2}\nd: {<<: *x, c: 3}\n---\n---\ne: 1\n",
-            &expect![[r#"
-            {"a":{"b":1,"c":2},"d":{"b":1,"c":3}}
-            {"e":1}
-        "#]],
-        );
-    }
-
-    #[test]
-    fn what_is_refused_has_a_place() {
-        check(
-            b"a: 1\nb: 2\na: 3\n",
-            &expect![[r#"
-            3:1 "a" error[BW0102]: key `a` stands here twice
-              help: keep one of them: readers disagree about which one counts
-        "#]],
-        );
-        check(
-            b"a: [1, 2\nb: 3\n",
-            &expect![[r#"
-                2:2 ": 3" error[BW0101]: not valid YAML: illegal placement of ':' indicator
-                  help: fix the syntax at this place: close brackets and quotes, indent with spaces, quote texts with `: ` in them
-            "#]],
-        );
-        check(
-            b"a:\n\t- b\n",
-            &expect![[r#"
-                2:2 "- b" error[BW0101]: not valid YAML: tabs disallowed within this context (block indentation)
-                  help: fix the syntax at this place: close brackets and quotes, indent with spaces, quote texts with `: ` in them
-            "#]],
-        );
-        check(
-            b"a: b: c\n",
-            &expect![[r#"
-                1:5 ": c" error[BW0101]: not valid YAML: mapping values are not allowed in this context
-                  help: fix the syntax at this place: close brackets and quotes, indent with spaces, quote texts with `: ` in them
-            "#]],
-        );
-        check(
-            b"a: 9223372036854775808\n",
-            &expect![[r#"
-                1:4 "9223372036854775808" error[BW0101]: not valid YAML: integer `9223372036854775808` is beyond 64 bits with sign
-                  help: fix the syntax at this place: close brackets and quotes, indent with spaces, quote texts with `: ` in them
-            "#]],
-        );
-        check(
-            b"on: 1\n'off': 2\n",
-            &expect![[r#"
-            {"off":2,"on":1}
-            1:1 "on" error[BW0106] at on: key `on` is a boolean in YAML: kubectl reads it as `"true"`
-              help: write `"on"`
-        "#]],
-        );
-    }
-
-    #[test]
-    fn what_json_cannot_say_is_refused() {
-        check(
-            b"a: caf\xe9\n",
-            &expect![[r#"
-            1:1 "" error[BW0105]: `x.yaml` is not UTF-8: byte 6 is 0xe9
-              help: save the file as UTF-8
-        "#]],
-        );
-        check(
-            b"a: *nowhere\n",
-            &expect![[r#"
-                1:4 "*nowhere" error[BW0101]: not valid YAML: alias references unknown anchor
-                  help: fix the syntax at this place: close brackets and quotes, indent with spaces, quote texts with `: ` in them
-            "#]],
-        );
-        check(
-            b"a: !wat 1\n",
-            &expect![[r#"
-                1:9 "1" error[BW0101]: not valid YAML: unsupported tag `!wat`
-                  help: fix the syntax at this place: close brackets and quotes, indent with spaces, quote texts with `: ` in them
-            "#]],
-        );
-        check(
-            b"a: .inf\n",
-            &expect![[r#"
-                1:4 ".inf" error[BW0101]: not valid YAML: non-finite float `.inf` rejected by the configured policy
-                  help: fix the syntax at this place: close brackets and quotes, indent with spaces, quote texts with `: ` in them
-            "#]],
-        );
-        check(
-            b"? [a, b]\n: 1\n",
-            &expect![[r#"
-                1:3 "[" error[BW0101]: not valid YAML: expected string scalar
-                  help: fix the syntax at this place: close brackets and quotes, indent with spaces, quote texts with `: ` in them
-            "#]],
-        );
-        check(
-            b"a: \"\\ud800\"\n",
-            &expect![[r#"
-                1:4 "\"\\ud800\"" error[BW0101]: not valid YAML: while parsing a quoted scalar, found high surrogate without following low surrogate
-                  help: fix the syntax at this place: close brackets and quotes, indent with spaces, quote texts with `: ` in them
-            "#]],
-        );
-    }
-
-    #[test]
-    fn a_byte_order_mark_shifts_no_place() {
-        check(
-            "\u{feff}on: 1\nb: 2\nb: 3\n".as_bytes(),
-            &expect![[r#"
-            3:1 "b" error[BW0102]: key `b` stands here twice
-              help: keep one of them: readers disagree about which one counts
-        "#]],
-        );
-        check(
-            "\u{feff}on: 1\n".as_bytes(),
-            &expect![[r#"
-            {"on":1}
-            1:2 "on" error[BW0106] at on: key `on` is a boolean in YAML: kubectl reads it as `"true"`
-              help: write `"on"`
-        "#]],
-        );
-    }
-
-    #[test]
-    fn bombs_are_refused() {
-        let (_, _, diagnostics) = documents(0, "x.yaml", "[".repeat(100_000).as_bytes(), &Limits::PACK);
-        assert_eq!(diagnostics[0].code.id(), "BW0103");
-        let (_, _, diagnostics) = documents(0, "x.yaml", "a:\n".repeat(100_000).as_bytes(), &Limits::PACK);
-        assert!(!diagnostics.is_empty());
-        let huge = vec![b'#'; Limits::PACK.bytes + 1];
-        let (_, _, diagnostics) = documents(0, "x.yaml", &huge, &Limits::PACK);
-        assert_eq!(diagnostics[0].code.id(), "BW0103");
-        let mut bomb = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
-        for level in 1..10 {
-            let before = format!("*a{}", level - 1);
-            bomb.push_str(&format!("a{level}: &a{level} [{}]\n", [before.as_str(); 10].join(",")));
-        }
-        let (nodes, _, diagnostics) = documents(0, "x.yaml", bomb.as_bytes(), &Limits::PACK);
-        assert!(nodes.is_empty());
-        assert_eq!(diagnostics[0].code.id(), "BW0103");
-    }
-
-    #[test]
-    fn every_node_knows_its_bytes() {
-        let text = "a:\n  b: [x, 'y']\n  c: |\n    one\n    two\n  d: {e: \"f\"}\n  g:\n  - h: 1\n    i: 2\nj: plain  # comment\n";
-        let (maps, _) = super::super::SourceMap::read("x.yaml", text.as_bytes(), &Limits::PACK);
-        let mut out = String::new();
-        for path in
-            ["a", "a.b", "a.b[1]", "a.c", "a.d", "a.d.e", "a.g", "a.g[0]", "a.g[0].i", "j", "a.nothing.here"]
-        {
-            let path: FieldPath = path.parse().expect("a path");
-            let value = maps[0].place(&path, crate::diagnostic::About::Value, None).expect("a place");
-            let key = maps[0].place(&path, crate::diagnostic::About::Key, None).expect("a place");
-            out.push_str(&format!(
-                "{path}: {:?} {:?}\n",
-                text.get(key.bytes).unwrap_or_default(),
-                text.get(value.bytes).unwrap_or_default()
-            ));
-        }
-        expect![[r#"
-            a: "a" "b: [x, 'y']\n  c: |\n    one\n    two\n  d: {e: \"f\"}\n  g:\n  - h: 1\n    i: 2"
-            a.b: "b" "[x, 'y']"
-            a.b[1]: "'y'" "'y'"
-            a.c: "c" "one\n    two\n  "
-            a.d: "d" "{e: \"f\"}"
-            a.d.e: "e" "\"f\""
-            a.g: "g" "h: 1\n    i: 2"
-            a.g[0]: "h: 1\n    i: 2" "h: 1\n    i: 2"
-            a.g[0].i: "i" "2"
-            j: "j" "plain"
-            a.nothing.here: "a" "a"
-        "#]]
-        .assert_eq(&out);
     }
 }

@@ -153,6 +153,9 @@ fields! {
     texts_of_results_have_names: ["spec.tools.rules[].transform.result"], Probe::Findings,
         rules("{name: keys, tools: [files.read], phase: Result, transform: {result: \"{'stdouts': 'a'}\"}}") => "`stdouts` is not a text of a result",
         rules("{name: keys, tools: [files.read], phase: Result, transform: {result: \"{'stdout': 'a'}\"}}") => "";
+    results_that_are_withheld_are_not_redacted: ["spec.tools.rules[].transform.result"], Probe::Findings,
+        rules("{name: keys, tools: [files.read], phase: Result, deny: {}, transform: {result: \"{'stdout': 'a'}\"}}") => "BW0434",
+        rules("{name: keys, tools: [files.read], phase: Result, transform: {result: \"{'stdout': 'a'}\"}}") => "";
     results_are_known_to_rules_over_them: ["spec.tools.rules[].phase"], Probe::Findings,
         rules("{name: keys, tools: [files.read], when: \"result.stdout == ''\", deny: {}}") => "BW0303",
         rules("{name: keys, tools: [files.read], phase: Result, when: \"result.stdout == ''\", deny: {}}") => "";

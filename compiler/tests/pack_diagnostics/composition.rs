@@ -176,6 +176,26 @@ fn bw0206_unset_parameter() {
     );
 }
 
+/// The value of a parameter that looks like a parameter itself is no way around the forms of the fields.
+#[test]
+fn the_value_of_a_parameter_is_checked_whatever_it_looks_like() {
+    let named = |name: &str| {
+        Case::of(pack(&format!(
+            "  parameters: [{{name: title, type: string, default: '{name}'}}]\n  network: {{egress: [{{name: '${{title}}', to: {{pods: {{}}}}, ports: [{{port: 443}}]}}]}}\n"
+        )))
+    };
+    twins(
+        "BW0110",
+        &named("${other}"),
+        &expect![[r#"
+            pack.yaml:8:29 `'${title}'`
+            error[BW0110] at spec.network.egress[0].name: `${other}` has not the form `^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+              help: write it in the form that the message names; names are lower-case letters, digits and `-`
+        "#]],
+        &named("other"),
+    );
+}
+
 #[test]
 fn bw0213_parameter_place() {
     let list = hosts(HOSTS, "X").replace("[X]", "'${indexHosts}'");

@@ -90,7 +90,7 @@ fn bw0105_not_utf8() {
 }
 
 #[test]
-fn bw0106_boolean_key() {
+fn bw0106_not_text() {
     let key = |key: &str| {
         Case::of(pack(&format!("  subjects: {{namespaces: {{selector: {{matchLabels: {{{key}: a}}}}}}}}\n")))
     };

@@ -51,6 +51,11 @@ impl<'a> Range<'a> {
         }
     }
 
+    /// Whether the element of a step is opaque: in its place may stand none or several.
+    fn hides(&self, step: usize) -> bool {
+        matches!(self, Range::List(List::Owned(items), _) if matches!(items.get(step), Some(Value::Opaque)))
+    }
+
     fn len(&self) -> usize {
         match self {
             Range::List(list, _) => list.len(),
@@ -97,7 +102,12 @@ fn decide<'a>(of: &'a Macro, range: &Range<'a>, deciding: bool, scope: &mut Scop
     let mut first_error = None;
     for step in 0..range.len() {
         range.bind(of, step, scope)?;
-        match boolean(&of.body, scope) {
+        let held = match boolean(&of.body, scope) {
+            // That there is an element at all is not known.
+            Ok(value) if value == deciding && of.is_blind && range.hides(step) => Err(EvalError::Opaque),
+            held => held,
+        };
+        match held {
             Ok(value) if value == deciding => return Ok(deciding),
             Ok(_) => {}
             Err(error) if error.is_limit() => return Err(error),
@@ -114,21 +124,29 @@ fn exists_one<'a>(of: &'a Macro, range: &Range<'a>, scope: &mut Scope<'a>) -> Re
     let mut count = 0_usize;
     for step in 0..range.len() {
         range.bind(of, step, scope)?;
-        count += usize::from(boolean(&of.body, scope)?);
+        let holds = boolean(&of.body, scope)?;
+        counted(holds, range, step)?;
+        count += usize::from(holds);
     }
     Ok(Value::Bool(count == 1))
 }
 
 /// Whether the step passes the macro's filter; without a filter every step passes.
-fn passes<'a>(of: &'a Macro, scope: &mut Scope<'a>) -> Result<bool> {
-    of.filter.as_ref().map_or(Ok(true), |filter| boolean(filter, scope))
+fn passes<'a>(of: &'a Macro, range: &Range<'a>, step: usize, scope: &mut Scope<'a>) -> Result<bool> {
+    let passes = of.filter.as_ref().map_or(Ok(true), |filter| boolean(filter, scope))?;
+    counted(passes, range, step).map(|()| passes)
+}
+
+/// A step whose element counts as one: an opaque one may be none or several.
+fn counted(counts: bool, range: &Range<'_>, step: usize) -> Result<()> {
+    if counts && range.hides(step) { Err(EvalError::Opaque) } else { Ok(()) }
 }
 
 fn transform_list<'a>(of: &'a Macro, range: &Range<'a>, scope: &mut Scope<'a>) -> Result<Value<'a>> {
     let mut out = Vec::new();
     for step in 0..range.len() {
         range.bind(of, step, scope)?;
-        if passes(of, scope)? {
+        if passes(of, range, step, scope)? {
             out.push(opaque::known(node(&of.body, scope)?)?);
         }
     }
@@ -154,7 +172,7 @@ fn transform_map<'a>(of: &'a Macro, range: &Range<'a>, scope: &mut Scope<'a>) ->
     let mut out = Vec::new();
     for step in 0..range.len() {
         range.bind(of, step, scope)?;
-        if passes(of, scope)? {
+        if passes(of, range, step, scope)? {
             let key = scope.slot(of.slot)?.clone();
             let value = opaque::known(node(&of.body, scope)?)?;
             out.push((key, value));
@@ -167,7 +185,7 @@ fn transform_map_entry<'a>(of: &'a Macro, range: &Range<'a>, scope: &mut Scope<'
     let mut out = Vec::new();
     for step in 0..range.len() {
         range.bind(of, step, scope)?;
-        if !passes(of, scope)? {
+        if !passes(of, range, step, scope)? {
             continue;
         }
         let made = match node(&of.body, scope)? {

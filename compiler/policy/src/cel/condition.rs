@@ -167,6 +167,10 @@ impl Quantifier {
         sight: &mut Sight<'s, 'a>,
     ) -> Option<bool> {
         for item in items {
+            // The general evaluator knows what an opaque element decides.
+            if matches!(item, Spot::Value(Value::Opaque)) {
+                return None;
+            }
             sight.spend(1)?;
             sight.bind(self.variable, item)?;
             if self.body.holds(sight)? == self.deciding {

@@ -46,7 +46,7 @@ pub use functions::named_formats::NamedFormat;
 pub(crate) use functions::network::is_public;
 pub use functions::network::{Cidr, parse_cidr, parse_ip};
 pub use functions::quantity::Quantity;
-pub use functions::regexes::{PatternError, compile_computed, compile_pattern};
+pub use functions::regexes::{PatternError, as_crate_pattern, compile_computed, compile_pattern};
 pub use functions::semver::Semver;
 pub use functions::time::{Timestamp, parse_duration, parse_timestamp};
 pub use functions::urls::Url;

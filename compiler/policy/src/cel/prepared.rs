@@ -90,6 +90,8 @@ pub(super) struct Macro {
     pub(super) slot2: Option<u16>,
     pub(super) filter: Option<Node>,
     pub(super) body: Node,
+    /// Whether the body does not look at the element.
+    pub(super) is_blind: bool,
 }
 
 /// [`ir::Bind`].
@@ -229,8 +231,16 @@ fn over(of: &ir::Macro, making: Making<'_>) -> Node {
         slot2: of.slot2,
         filter: of.filter.as_ref().map(condition),
         body: if tests { condition(&of.body) } else { value(&of.body) },
+        is_blind: !reads(&of.body, of.slot2.unwrap_or(of.slot)),
     });
     if decides { Node::Quantifier(made) } else { Node::Macro(made) }
+}
+
+/// Whether an expression reads a variable.
+fn reads(expr: &Expr, slot: u16) -> bool {
+    let mut found = false;
+    expr.walk(&mut |node| found |= matches!(node, Expr::Slot(known) if *known == slot));
+    found
 }
 
 /// Only the last access of a path, so that the values of the others are also seen.

@@ -10,6 +10,7 @@ use super::{Regorus, check};
 
 mod charges;
 mod comparisons;
+mod opa;
 mod operators;
 
 const POD: &str = r#"{"metadata":{"name":"p","labels":{"zone":"a"}},"spec":{"hostname":"h","containers":[{"name":"one","image":"i:latest"},{"name":"two","image":"i:1"}]}}"#;

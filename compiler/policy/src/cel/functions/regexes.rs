@@ -159,6 +159,14 @@ pub(super) fn call<'a>(function: Func, args: &[Value<'a>], fuel: &mut Fuel) -> O
     })
 }
 
+/// A pattern in RE2 syntax, rewritten as the `regex` crate's; not yet compiled.
+///
+/// # Errors
+/// What RE2 does not have and the crate would take in another meaning.
+pub fn as_crate_pattern(pattern: &str) -> Result<String, PatternError> {
+    translate(pattern)
+}
+
 /// Rewrites RE2 syntax as the `regex` crate's.
 fn translate(pattern: &str) -> Result<String, PatternError> {
     let mut out = String::with_capacity(pattern.len() + 16);

@@ -296,6 +296,26 @@ fn what_is_found_beside_an_opaque_element_is_found() {
     gives(over(MacroKind::Exists, fact("list"), call!(IsOpaque, slot(0))), "true");
 }
 
+/// In place of an opaque word of a command line may stand none or several.
+#[test]
+fn how_many_elements_there_are_is_not_known_beside_an_opaque_one() {
+    let opaque_only = || call!(IsOpaque, slot(0));
+    for kind in [MacroKind::ExistsOne, MacroKind::Map, MacroKind::TransformMap] {
+        refused(over(kind, fact("list"), true.expr()));
+        refused(over(kind, fact("list"), opaque_only()));
+    }
+    refused(over2(MacroKind::Map, fact("list"), Some(true.expr()), 1_i64.expr()));
+    refused(over2(MacroKind::TransformMapEntry, fact("list"), None, map([(slot(0), 1_i64.expr())])));
+    gives(over(MacroKind::ExistsOne, fact("list"), not(opaque_only())), "false");
+    gives(over2(MacroKind::Map, fact("list"), Some(not(call!(IsOpaque, slot(1)))), 1_i64.expr()), "[1, 1]");
+    // Not even whether there is one.
+    let behind = || not(call!(Equal, slot(0), 0_i64));
+    refused(over2(MacroKind::Exists, fact("list"), None, behind()));
+    refused(over2(MacroKind::All, fact("list"), None, not(behind())));
+    gives(over(MacroKind::Exists, fact("list"), true.expr()), "true");
+    gives(over(MacroKind::All, fact("list"), true.expr()), "true");
+}
+
 #[test]
 fn only_runs_wants_at_least_one_command_and_all_of_the_list() {
     let only_runs = |fact_name: &str, allowed: Expr| call!(OnlyRuns, fact(fact_name), allowed);

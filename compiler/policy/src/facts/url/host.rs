@@ -70,7 +70,7 @@ pub fn parse_host(text: &str) -> Option<Host> {
         let inner = inner.strip_suffix(']')?;
         // A zone names an interface of this machine.
         let address: Ipv6Addr = if inner.contains('%') { return None } else { inner.parse().ok()? };
-        return Some(Host::Address(carried(address)));
+        return carried(address).map(Host::Address);
     }
     let name = to_ascii(&unescape(text)?)?;
     let name = name.strip_suffix('.').unwrap_or(&name);
@@ -100,21 +100,22 @@ fn is_number(label: &str) -> bool {
     !label.is_empty() && (hex || label.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// The IPv4 address embedded in an IPv6 address: mapped, compatible, translated (RFC 2765), NAT64 (RFC 6052),
-/// 6to4 and ISATAP.
-fn carried(address: Ipv6Addr) -> IpAddr {
+/// The IPv4 address embedded in an IPv6 address: mapped, compatible, translated (RFC 2765), NAT64 (RFC 6052) and
+/// 6to4. `None` for one of ISATAP (RFC 5214): there a tunnel may lead to the IPv4 address, or whoever has the network
+/// answers, who may write any address into the last half.
+fn carried(address: Ipv6Addr) -> Option<IpAddr> {
     let [.., high, low] = address.segments();
     let last = Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));
-    match address.segments() {
+    Some(match address.segments() {
         // `::` and `::1` are addresses of their own.
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => IpAddr::V6(address),
         [0, 0, 0, 0, 0, 0 | 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => {
             IpAddr::V4(last)
         }
         [0x2002, high, low, ..] => IpAddr::V4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low))),
-        [.., 0 | 0x200, 0x5efe, _, _] => IpAddr::V4(last),
+        [.., 0 | 0x200, 0x5efe, _, _] => return None,
         _ => IpAddr::V6(address),
-    }
+    })
 }
 
 /// One to four numbers, decimal, octal or hexadecimal; the last fills the remaining bytes (inet_aton(3),

@@ -58,7 +58,6 @@ const METADATA: &[&str] = &[
     "[64:ff9b::a9fe:a9fe]",
     "[2002:a9fe:a9fe::]",
     "[2002:a9fe:a9fe::1]",
-    "[fe80::5efe:169.254.169.254]",
     "169%2e254%2e169%2e254",
     "%31%36%39.254.169.254",
     "１６９.254.169.254",
@@ -185,6 +184,10 @@ fn what_readers_disagree_about_is_opaque() {
         "http://example.org#@169.254.169.254/",
         "http://example.org?@169.254.169.254/",
         "http://example.org%/",
+        // ISATAP: of a network that anyone may have.
+        "http://[2001:41d0::5efe:192.0.2.1]/",
+        "http://[2001:41d0::200:5efe:203.0.113.9]/",
+        "http://[fe80::5efe:169.254.169.254]/",
     ] {
         assert_eq!(parse(text), Fact::Opaque, "{text:?}");
     }
