@@ -58,18 +58,20 @@ fn derived(deriver: &mut Deriver, mirror: &Mirror) -> (World, Derived) {
 
 /// The status that the operator would write of the binding.
 fn status(mirror: &Mirror, world: &World, derived: &Derived) -> Value {
-    status_after(mirror, world, derived, &BTreeMap::new(), &BTreeSet::new())
+    let nothing = (&BTreeMap::new(), &BTreeSet::new());
+    status_after(mirror, world, derived, nothing, &BTreeSet::new())
 }
 
-/// The same where some objects could not be written, and the webhook is armed by some policies.
+/// The same where some objects could not be written, some of them to be restored, and the webhook is armed by some
+/// policies.
 fn status_after(
     mirror: &Mirror,
     world: &World,
     derived: &Derived,
-    failed: &BTreeMap<Key, String>,
+    (failed, drifted): (&BTreeMap<Key, String>, &BTreeSet<Key>),
     armed: &BTreeSet<String>,
 ) -> Value {
-    let outcome = Outcome { failed, armed, disarmed: None, now: "2026-01-01T00:00:00Z" };
+    let outcome = Outcome { failed, drifted, armed, disarmed: None, now: "2026-01-01T00:00:00Z" };
     let due = report(world, derived, &mirror.view(), &mut PackChecks::default(), &outcome);
     let of = due.into_iter().find(|one| one.live.key.kind == Kind::PolicyBinding);
     of.expect("a status").status
@@ -77,8 +79,9 @@ fn status_after(
 
 /// The statuses of all bindings, by name.
 fn statuses(mirror: &Mirror, world: &World, derived: &Derived) -> BTreeMap<String, Value> {
-    let (failed, armed) = (BTreeMap::new(), BTreeSet::new());
-    let outcome = Outcome { failed: &failed, armed: &armed, disarmed: None, now: "2026-01-01T00:00:00Z" };
+    let (failed, drifted, armed) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+    let now = "2026-01-01T00:00:00Z";
+    let outcome = Outcome { failed: &failed, drifted: &drifted, armed: &armed, disarmed: None, now };
     let due = report(world, derived, &mirror.view(), &mut PackChecks::default(), &outcome);
     let bindings = due.into_iter().filter(|one| one.live.key.kind == Kind::PolicyBinding);
     bindings.map(|one| (one.live.key.name.clone(), one.status)).collect()
@@ -104,19 +107,23 @@ fn the_stage_is_part_of_what_replicas_must_decide_by() {
 fn a_binding_is_ready_once_the_api_server_asks_about_it() {
     let mirror = cluster([pack("1.0.0", "192.0.2.0/24"), bound("1.0.0", &json!({}), &Value::Null)]);
     let (world, derived) = derived(&mut Deriver::default(), &mirror);
-    let ready = |failed: &BTreeMap<Key, String>, armed: &BTreeSet<String>| {
-        let status = status_after(&mirror, &world, &derived, failed, armed);
+    let ready = |failed: &BTreeMap<Key, String>, drifted: &BTreeSet<Key>, armed: &BTreeSet<String>| {
+        let status = status_after(&mirror, &world, &derived, (failed, drifted), armed);
         let ready = condition(&status, "Ready");
         (ready["reason"].as_str().unwrap_or_default().to_owned(), ready["message"].to_string())
     };
-    let (nothing, others) = (BTreeMap::new(), BTreeSet::from(["0".repeat(64)]));
-    assert_eq!(ready(&nothing, &derived.expected).0, "Ready");
-    assert_eq!(ready(&nothing, &others).0, "NotArmed", "it is armed by what was bound before");
+    let (nothing, none) = (BTreeMap::new(), BTreeSet::new());
+    let others = BTreeSet::from(["0".repeat(64)]);
+    assert_eq!(ready(&nothing, &none, &derived.expected).0, "Ready");
+    assert_eq!(ready(&nothing, &none, &others).0, "NotArmed", "it is armed by what was bound before");
     let hook = derived.hooks.keys().next().expect("a configuration").clone();
-    let failed = BTreeMap::from([(hook, "request is too large".to_owned())]);
-    let (reason, message) = ready(&failed, &others);
+    let failed = BTreeMap::from([(hook.clone(), "request is too large".to_owned())]);
+    let (reason, message) = ready(&failed, &none, &others);
     assert!(reason == "CannotArm" && message.contains("too large"), "{reason} {message}");
-    assert_eq!(ready(&failed, &derived.expected).0, "Ready", "what is asked about already still is");
+    assert_eq!(ready(&failed, &none, &derived.expected).0, "Ready", "what is asked about already still is");
+    // Unless somebody changed what asks about it.
+    let (reason, message) = ready(&failed, &BTreeSet::from([hook]), &derived.expected);
+    assert!(reason == "CannotArm" && message.contains("cannot be restored"), "{reason} {message}");
 }
 
 #[test]
