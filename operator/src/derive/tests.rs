@@ -126,6 +126,53 @@ fn a_binding_is_ready_once_the_api_server_asks_about_it() {
     assert!(reason == "CannotArm" && message.contains("cannot be restored"), "{reason} {message}");
 }
 
+/// The level that the API server itself enforces in the namespace, with these bindings.
+fn enforced(bindings: &[(&str, &str, Value, Value)]) -> Option<String> {
+    let objects = bindings.iter().flat_map(|(name, stage, subjects, level)| {
+        let mut said = json!({ "namespaces": { "selector": { "matchLabels": { "zone": "a" } } } });
+        said["namespaces"]["exclusive"] = subjects["exclusive"].clone();
+        said["unmatched"] = json!(if subjects["exclusive"] == true { "Deny" } else { "Allow" });
+        if let Some(app) = subjects["app"].as_str() {
+            said["pods"] = json!({ "matchLabels": { "app": app } });
+        }
+        let isolation = json!({ "podSecurity": { "level": level, "version": "v1.36" } });
+        let pack = json!({ "pack": name, "version": "1.0.0", "subjects": said, "isolation": isolation });
+        let bound = json!({ "pack": { "name": name, "version": "1.0.0" }, "stage": stage });
+        [
+            live(Kind::PolicyPack, &format!("{name}-1.0.0"), &pack, Value::Null),
+            live(Kind::PolicyBinding, name, &bound, Value::Null),
+        ]
+    });
+    let mirror = cluster(objects);
+    let (_, derived) = derived(&mut Deriver::default(), &mirror);
+    assert_eq!(derived.bound.len(), bindings.len(), "{:?}", derived.verdicts);
+    let labels = derived.wanted.values().find(|one| one.key.kind == Kind::Namespace);
+    let label = labels?.manifest.pointer("/metadata/labels/pod-security.kubernetes.io~1enforce")?;
+    label.as_str().map(str::to_owned)
+}
+
+#[test]
+fn one_more_binding_of_the_same_pods_takes_no_level_from_their_namespace() {
+    let (all, app) = (json!({ "exclusive": true }), |name: &str| json!({ "exclusive": true, "app": name }));
+    let (strict, lax) = (json!("Restricted"), json!("Baseline"));
+    let other = json!({ "exclusive": false });
+    let own = ("own", "Enforce", all.clone(), strict.clone());
+    let level = |more: &[(&str, &str, Value, Value)]| enforced(&[std::slice::from_ref(&own), more].concat());
+    let restricted = Some("restricted".to_owned());
+    assert_eq!(level(&[]), restricted);
+    for stage in ["Audit", "Warn", "Enforce"] {
+        assert_eq!(level(&[("more", stage, other.clone(), lax.clone())]), restricted, "{stage}");
+    }
+    assert_eq!(level(&[("more", "Enforce", all.clone(), lax.clone())]), restricted);
+    // Of two that share a namespace, the level that the pods of both can have.
+    let (one, two) = (("one", "Enforce", app("a"), strict), ("two", "Enforce", app("b"), lax.clone()));
+    assert_eq!(enforced(&[one.clone(), two]).as_deref(), Some("baseline"));
+    // Pods that nothing said to be alone there selects, and a pack that is not enforced.
+    assert_eq!(enforced(&[one.clone(), ("more", "Audit", other, lax.clone())]), None);
+    assert_eq!(enforced(&[("own", "Audit", all, lax)]), None);
+    assert_eq!(enforced(&[one]), Some("restricted".to_owned()));
+}
+
 #[test]
 fn what_cannot_be_emitted_takes_nothing_away() {
     let mirror = cluster([pack("1.0.0", "192.0.2.0/24"), bound("1.0.0", &json!({}), &Value::Null)]);
