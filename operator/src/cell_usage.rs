@@ -16,9 +16,9 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{Config, Event, watcher};
 use tokio::sync::Notify;
-use tracing::debug;
 
 use crate::backoff::Waits;
+use crate::watch::Breaks;
 
 /// A cell in a namespace: the namespace, then the cell.
 pub type Place = (String, String);
@@ -113,7 +113,7 @@ impl CellUsage {
     }
 
     /// Watches until the task is dropped.
-    pub async fn follow(self: Arc<Self>, client: Client, bell: Arc<Notify>) {
+    pub(crate) async fn follow(self: Arc<Self>, client: Client, bell: Arc<Notify>, mut breaks: Breaks) {
         let config = Config::default().labels(CELL_LABEL);
         // For this type the client requests only the metadata.
         let events = watcher(Api::<PartialObjectMeta<Pod>>::all(client), config).backoff(Waits::default());
@@ -122,7 +122,7 @@ impl CellUsage {
             let news = match event {
                 Ok(event) => self.take(event),
                 Err(error) => {
-                    debug!(%error, "the watch of cells' pods broke and begins anew");
+                    breaks.broke(&error);
                     false
                 }
             };

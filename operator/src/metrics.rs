@@ -46,6 +46,11 @@ struct Wrote {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Watched {
+    kind: KindLabel,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Drifted {
     kind: KindLabel,
     how: How,
@@ -56,6 +61,7 @@ pub struct Metrics {
     registry: Registry,
     writes: Family<Wrote, Counter>,
     drift: Family<Drifted, Counter>,
+    watch_errors: Family<Watched, Counter>,
     /// Passes over everything.
     pub passes: Counter,
     /// Writes that failed.
@@ -80,6 +86,7 @@ impl Default for Metrics {
             registry: Registry::with_prefix("bailiwick_operator"),
             writes: Family::default(),
             drift: Family::default(),
+            watch_errors: Family::default(),
             passes: Counter::default(),
             failures: Counter::default(),
             leading: Gauge::default(),
@@ -95,6 +102,11 @@ impl Default for Metrics {
             "drift_repaired",
             "Objects that somebody else changed and that are back",
             metrics.drift.clone(),
+        );
+        registry.register(
+            "watch_errors",
+            "Watches that broke or could not begin",
+            metrics.watch_errors.clone(),
         );
         registry.register("passes", "Comparisons of everything", metrics.passes.clone());
         registry.register("write_failures", "Writes that failed", metrics.failures.clone());
@@ -128,6 +140,11 @@ impl Metrics {
     /// Counts a stored write.
     pub fn wrote(&self, kind: Kind, verb: Verb) {
         self.writes.get_or_create(&Wrote { kind: KindLabel(kind), verb }).inc();
+    }
+
+    /// Counts a watch that broke.
+    pub fn watch_broke(&self, kind: Kind) {
+        self.watch_errors.get_or_create(&Watched { kind: KindLabel(kind) }).inc();
     }
 
     /// Counts repaired drift.

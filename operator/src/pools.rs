@@ -41,6 +41,16 @@ const USER: u32 = 65532;
 pub const BUNDLE: &str = "bundle.json";
 /// A bundle is stored as text in a ConfigMap, and etcd limits requests to 1.5 MiB.
 pub const MAX_BUNDLE: usize = 900 << 10;
+/// With this much memory the executor's own bounds on what callers make it hold leave room for its sandboxes
+/// (`docs/executor-tiers.md`).
+const ROOMY: u64 = 1 << 30;
+/// Those bounds, with their defaults in the executor.
+const BOUNDS: [(&str, u64); 4] = [
+    ("--max-held-bytes", 128 << 20),
+    ("--kept-bytes", 64 << 20),
+    ("--max-connections", 512),
+    ("--max-calls", 256),
+];
 /// Seconds from the termination signal to the end of a pod: running calls may finish.
 const DRAIN_S: u32 = 60;
 
@@ -337,16 +347,38 @@ fn probe(spec: &SandboxPoolSpec, own_users: bool, bound: &BoundPool) -> Value {
     })
 }
 
+/// The bounds of an executor whose pod has less memory: in proportion, so that callers cannot have it killed.
+fn bounds(memory_bytes: u64) -> impl Iterator<Item = String> {
+    let small = (memory_bytes < ROOMY).then_some(BOUNDS).into_iter().flatten();
+    small.flat_map(move |(flag, most)| {
+        let most = u128::from(most) * u128::from(memory_bytes) / u128::from(ROOMY);
+        [flag.to_owned(), most.max(1).to_string()]
+    })
+}
+
 fn container(spec: &SandboxPoolSpec, bound: &BoundPool, own_users: bool) -> Value {
     let socket = format!("{CALL_DIR}/call.sock");
+    let (bundle, admin) = (format!("{BUNDLE_DIR}/bundle.json"), format!("{ADMIN_DIR}/admin.sock"));
+    let fixed = [
+        "serve",
+        "--bundle",
+        &bundle,
+        "--expect-digest",
+        &bound.digest,
+        "--state",
+        STATE_DIR,
+        "--socket",
+        &socket,
+        "--admin-socket",
+        &admin,
+    ];
+    let args: Vec<String> =
+        fixed.map(str::to_owned).into_iter().chain(bounds(bound.pool.memory_bytes)).collect();
     json!({
         "name": "executor",
         "image": spec.image,
         "command": [PROGRAM],
-        "args": [
-            "serve", "--bundle", format!("{BUNDLE_DIR}/bundle.json"), "--expect-digest", bound.digest,
-            "--state", STATE_DIR, "--socket", socket, "--admin-socket", format!("{ADMIN_DIR}/admin.sock"),
-        ],
+        "args": args,
         "resources": resources(bound),
         "securityContext": confined(bound, own_users),
         "readinessProbe": {
@@ -360,4 +392,20 @@ fn container(spec: &SandboxPoolSpec, bound: &BoundPool, own_users: bool) -> Valu
             { "name": "admin", "mountPath": ADMIN_DIR },
         ],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_pod_has_less_room_for_callers_and_a_large_one_what_the_executor_has_by_itself() {
+        let said = |memory: u64| bounds(memory).collect::<Vec<_>>().join(" ");
+        assert_eq!(said(1 << 30), "");
+        assert_eq!(
+            said(128 << 20),
+            "--max-held-bytes 16777216 --kept-bytes 8388608 --max-connections 64 --max-calls 32"
+        );
+        assert!(said(1).ends_with("--max-calls 1"), "never none: {}", said(1));
+    }
 }

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, HOST};
@@ -82,15 +83,16 @@ impl Prober {
 
     /// How many replicas decide by everything that is expected.
     pub async fn count(&self, bundle: &str, expected: &BTreeSet<String>) -> usize {
-        let mut good = 0;
-        for address in self.addresses().await {
+        let asked = self.addresses().await.into_iter().map(|address| async move {
             let asked = timeout(PROBE_TIMEOUT, self.ask(address, bundle, expected));
-            match asked.await.map_err(|_| ProbeError::Timeout).and_then(|answer| answer) {
-                Ok(()) => good += 1,
-                Err(error) => debug!(%address, %error, "a replica of the webhook does not count"),
+            let answer = asked.await.map_err(|_| ProbeError::Timeout).and_then(|answer| answer);
+            if let Err(error) = &answer {
+                debug!(%address, %error, "a replica of the webhook does not count");
             }
-        }
-        good
+            usize::from(answer.is_ok())
+        });
+        // All at once: the pass waits for those that do not answer no longer than for one of them.
+        join_all(asked).await.into_iter().sum()
     }
 
     async fn addresses(&self) -> Vec<SocketAddr> {
@@ -230,7 +232,39 @@ fn missing<'e>(text: &str, expected: &'e BTreeSet<String>) -> Option<&'e str> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{ErrorKind, Read as _};
+    use std::net::{TcpListener, TcpStream};
+
     use super::*;
+
+    /// Whether the other side keeps the connection, whatever it sent.
+    fn is_open(mut stream: &TcpStream) -> bool {
+        stream.set_nonblocking(true).expect("a socket");
+        let mut bytes = [0; 4096];
+        loop {
+            match stream.read(&mut bytes) {
+                Ok(0) => return false,
+                Ok(_) => {}
+                Err(error) => return error.kind() == ErrorKind::WouldBlock,
+            }
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn replicas_that_do_not_answer_are_waited_for_together() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let replicas = Replicas::At(vec![listener.local_addr().expect("an address"); 4]);
+        // Takes all connections before it gives one up.
+        let taken = std::thread::spawn(move || {
+            let taken: Vec<TcpStream> = (0..4).map(|_| listener.accept().expect("a probe").0).collect();
+            taken.iter().filter(|stream| is_open(stream)).count()
+        });
+        let config = kube::Config::new("http://127.0.0.1:1".parse().expect("a URL"));
+        let client = Client::try_from(config).expect("a client");
+        let prober = Prober::new(client, replicas, "webhook.example.org".to_owned());
+        assert_eq!(prober.count("", &BTreeSet::new()).await, 0);
+        assert_eq!(taken.join().expect("the replica"), 4, "one was given up before the last was asked");
+    }
 
     #[test]
     fn every_expected_digest_must_be_served_by_one_that_is_ready() {

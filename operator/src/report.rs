@@ -20,6 +20,8 @@ use crate::world::{PackFacts, World};
 pub struct Outcome<'a> {
     /// Objects that could not be written, with why.
     pub failed: &'a BTreeMap<Key, String>,
+    /// Those of them that were in place and that somebody changed since.
+    pub drifted: &'a BTreeSet<Key>,
     /// Digests of the policies for which the webhook is registered and enough replicas decide by them.
     pub armed: &'a BTreeSet<String>,
     /// Until when and why not, if it is disarmed.
@@ -229,11 +231,19 @@ fn cells_of(derived: &Derived, name: &str) -> Value {
 fn ready(derived: &Derived, verdict: &Verdict, enforced: bool, outcome: &Outcome<'_>) -> Said {
     let bound = derived.bound.get(&verdict.binding);
     let armed = bound.is_some_and(|bound| outcome.armed.contains(&bound.decided_by()));
-    let unwritten = outcome.failed.iter().find(|(key, _)| derived.hooks.contains_key(*key));
+    let mut hooks = outcome.failed.iter().filter(|(key, _)| derived.hooks.contains_key(*key));
+    let edited = hooks.clone().find(|(key, _)| outcome.drifted.contains(*key));
+    let unwritten = hooks.next();
     match (enforced, verdict.is_current(), armed) {
         (true, true, false) if let Some((key, why)) = unwritten => {
             Said::no("Ready", "CannotArm", format!("{key}: {why}"))
         }
+        // What was armed is no more as it was.
+        (true, true, true) if let Some((key, why)) = edited => Said::no(
+            "Ready",
+            "CannotArm",
+            format!("somebody changed it, and it cannot be restored: {key}: {why}"),
+        ),
         (true, true, true) => {
             Said::yes("Ready", "Ready", "the webhook is armed and the API server's own controls are in place")
         }

@@ -219,7 +219,7 @@ async fn live(settings: &Serve) -> Result<(), ServeError> {
         prober,
         recorder,
     );
-    let _watches = watches::start(&client, &settings.namespace, &mirror, &usage, &bell);
+    let _watches = watches::start(&client, &settings.namespace, &mirror, &usage, &bell, &shared.metrics);
     let serving = tokio::spawn(http::serve(listener, shared));
     {
         let mut out = io::stdout();

@@ -93,6 +93,15 @@ pub fn cut(text: &str, longest: usize) -> String {
     kept + "…"
 }
 
+/// A text without its middle, if it has more than this many bytes beside an ellipsis.
+pub fn both_ends(text: &str, longest: usize) -> String {
+    if text.len() <= longest {
+        return text.to_owned();
+    }
+    let end = (text.len() - longest / 2..=text.len()).find_map(|at| text.get(at..)).unwrap_or_default();
+    cut(text, longest / 2) + end
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,6 +139,15 @@ mod tests {
             let (own, more) = (said(json!({ "a": "b" })), said(json!({ "a": "b", "c": "d" })));
             assert!(is_there(&own, &own) && !is_there(&own, &more), "a further label takes namespaces out");
         }
+    }
+
+    #[test]
+    fn of_a_message_with_a_long_quotation_both_ends_are_left() {
+        assert_eq!(both_ends("short", 8), "short");
+        let long = format!("invalid: {}: too long", "ü".repeat(1000));
+        let said = both_ends(&long, 41);
+        assert!(said.starts_with("invalid: üü") && said.ends_with("ü: too long"), "{said}");
+        assert!(said.len() <= 41 + 3, "{said}");
     }
 
     #[test]

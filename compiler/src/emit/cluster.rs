@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bailiwick_policy::admission::{CELL_LABEL, Exception, Stage};
-use bailiwick_policy::policy::{Action, LabelOperator, LabelRequirement, LabelSelector, Policy, Unmatched};
+use bailiwick_policy::policy::{Action, LabelOperator, LabelRequirement, LabelSelector, Unmatched};
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::node::v1::RuntimeClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -28,6 +28,7 @@ use super::floor::{self, Members};
 use super::lost::IfLost;
 use super::{EmitError, EmitOptions, UnmatchedFloor, WebhookClient, namespace, network, selector};
 use crate::cluster::{BoundPolicy, Cells, InForce, Problem, Taken};
+use crate::reach::labels::Labels;
 
 /// Name of the admission policy that protects bindings.
 pub const BINDINGS: &str = "bailiwick-bindings";
@@ -402,9 +403,10 @@ pub(super) fn short(text: &str) -> String {
     sha256(text.as_bytes()).chars().take(10).collect()
 }
 
-/// The Pod Security labels of governed namespaces. `enforce` is written only where all bindings say that
-/// nothing else runs there, and then with the laxest of their levels. The stricter levels are for the pods of
-/// their own bindings, where the webhook and the floor enforce them.
+/// The Pod Security labels of governed namespaces. `enforce` is written only where some bindings say that nothing
+/// else runs there: the laxest level that pods of any binding can have by those that select all of them. The stricter
+/// levels are for the pods of their own bindings, where the webhook and the floor enforce them. One more binding of
+/// the same pods loosens nothing: whoever makes it needs no right to.
 fn labels(
     in_force: &InForce,
     cells: &Cells,
@@ -412,22 +414,34 @@ fn labels(
     out: &mut Objects,
 ) -> Result<(), EmitError> {
     for (name, bindings) in cells.reach.iter().filter(|(name, _)| !left.contains(*name)) {
-        let enforced = bindings.iter().filter_map(|name| in_force.policy(name));
-        let policies: Vec<&Policy> = enforced
-            .filter(|bound| bound.stage == Stage::Enforce)
-            .map(|bound| bound.policy.as_ref())
-            .collect();
-        let level = |policy: &&Policy| policy.isolation.pod_security.first().map(|stated| stated.value);
-        let levels: Vec<_> = policies.iter().filter_map(level).collect();
-        let (Some(strictest), Some(laxest)) = (levels.iter().max(), levels.iter().min()) else { continue };
-        let mut labels = namespace::pod_security(*strictest, &["warn", "audit"]);
-        let exclusive =
-            policies.iter().all(|policy| policy.subject.as_ref().is_some_and(|one| one.exclusive));
-        if exclusive && levels.len() == bindings.len() {
-            labels.extend(namespace::pod_security(*laxest, &["enforce"]));
+        let here: Vec<&BoundPolicy> = bindings.iter().filter_map(|name| in_force.policy(name)).collect();
+        let level = |bound: &BoundPolicy| {
+            let stated = bound.policy.isolation.pod_security.first().map(|stated| stated.value);
+            stated.filter(|_| bound.stage == Stage::Enforce)
+        };
+        let Some(strictest) = here.iter().filter_map(|bound| level(bound)).max() else { continue };
+        let mut labels = namespace::pod_security(strictest, &["warn", "audit"]);
+        let alone = |bound: &BoundPolicy| bound.policy.subject.as_ref().is_some_and(|one| one.exclusive);
+        let alone: Vec<&BoundPolicy> =
+            here.iter().copied().filter(|bound| alone(bound) && level(bound).is_some()).collect();
+        let of_pods = |bound: &BoundPolicy| {
+            alone.iter().filter(|own| selects(own, bound)).filter_map(|own| level(own)).max()
+        };
+        // None of one binding is less than any.
+        if let Some(Some(laxest)) = here.iter().map(|bound| of_pods(bound)).min() {
+            labels.extend(namespace::pod_security(laxest, &["enforce"]));
         }
         let metadata = ObjectMeta { name: Some(name.clone()), labels: Some(labels), ..ObjectMeta::default() };
         out.push(&Namespace { metadata, ..Namespace::default() }, Target::PodSecurityLabels, bindings)?;
     }
     Ok(())
+}
+
+/// Whether one binding selects all pods of another, in a namespace that both reach.
+fn selects(own: &BoundPolicy, other: &BoundPolicy) -> bool {
+    let pods = |bound: &BoundPolicy| Labels::all_of(bound.policy.subject.iter().flat_map(|one| &one.pods));
+    match (pods(own), pods(other)) {
+        (Some(own), Some(other)) => own.includes(&other),
+        _ => own.binding == other.binding,
+    }
 }

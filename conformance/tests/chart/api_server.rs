@@ -353,9 +353,11 @@ fn nothing_joins(cluster: &Cluster) {
 /// other ConfigMaps are unaffected.
 fn bundles_are_reserved(cluster: &Cluster) {
     let map = |name: &str, labels: Value| json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name, "namespace": "agents-pool", "labels": labels } });
-    for refused in
-        [map("bailiwick-0123", json!({})), map("other", json!({ "bailiwick.dev/seccomp": "pool" }))]
-    {
+    for refused in [
+        map("bailiwick-0123", json!({})),
+        map("other", json!({ "bailiwick.dev/seccomp": "pool" })),
+        map("large", json!({ "bailiwick.dev/operator": NAMESPACE })),
+    ] {
         let told = until_ok("it is refused", || {
             let output = cluster
                 .kubectl_raw(["create", "-f", "-"], &refused.to_string())
@@ -408,7 +410,7 @@ fn bundles_are_reserved(cluster: &Cluster) {
     assert!(taken, "{told}");
     let (taken, told) = tried(&["replace", "-f", "-", "--dry-run=server", manager], &other);
     assert!(!taken && told.contains("operator alone"), "{told}");
-    // Nor can anything be added in the operator's own namespace, from which profiles go to the nodes too.
+    // Nor can anything be added in the operator's own namespace, where the bundles of what is in force are.
     let mut planted = map("bailiwick-seccomp-x", json!({ "bailiwick.dev/seccomp": "pool" }));
     planted["metadata"]["namespace"] = json!(NAMESPACE);
     let create = ["create", "-f", "-", "--dry-run=server"];
@@ -512,15 +514,19 @@ fn pools_are_the_operators(cluster: &Cluster) {
     let pod = cluster.kubectl(of_pool, "").expect("its name");
     let image = r#"[{"op": "replace", "path": "/spec/containers/0/image", "value": "localhost/other:1"}]"#;
     let debugger = r#"{"spec": {"ephemeralContainers": [{"name": "d", "image": "x"}]}}"#;
+    let room = r#"{"spec": {"containers": [{"name": "main", "resources": {"limits": {"memory": "8Gi"}}}]}}"#;
     let there = ["-n", "agents-pool", "--dry-run=server"];
     for args in [
         vec!["scale", "deployment", "bailiwick-pool-x", "-n", "agents-pool", "--replicas=3"],
         [&["patch", pod.trim(), "--type=json", "-p", image], &there[..]].concat(),
         [&["patch", pod.trim(), "--subresource=ephemeralcontainers", "-p", debugger], &there[..]].concat(),
+        [&["patch", pod.trim(), "--subresource=resize", "-p", room], &there[..]].concat(),
     ] {
         let (taken, told) = tried(&args, &Value::Null);
         assert!(!taken && told.contains("bailiwick-pools"), "{args:?}: {told}");
     }
+    is_not_autoscaled(cluster);
+    networks_of_pools_stay(cluster);
     // Without the policy all of this is allowed.
     let binding = ["validatingadmissionpolicybinding", "bailiwick-pools"];
     cluster.kubectl([&["delete"], &binding[..]].concat(), "").expect("deleted");
@@ -530,6 +536,45 @@ fn pools_are_the_operators(cluster: &Cluster) {
     });
     open.expect("nothing else refuses it");
     cluster.kubectl(["delete", "deployment", "bailiwick-pool-x", "-n", "agents-pool"], "").expect("deleted");
+}
+
+/// Not even a controller scales a pool, on behalf of who may make an autoscaler in its namespace.
+fn is_not_autoscaled(cluster: &Cluster) {
+    let autoscaler = "--as=system:serviceaccount:kube-system:horizontal-pod-autoscaler";
+    let path = "/apis/apps/v1/namespaces/agents-pool/deployments/bailiwick-pool-x/scale";
+    let scale = json!({
+        "apiVersion": "autoscaling/v1", "kind": "Scale", "spec": { "replicas": 3 },
+        "metadata": { "name": "bailiwick-pool-x", "namespace": "agents-pool" },
+    });
+    let args = ["replace", "--raw", path, "-f", "-", autoscaler];
+    let output = cluster.kubectl_raw(args, &scale.to_string()).expect("kubectl runs");
+    assert!(!output.status.success() && said(&output).contains("bailiwick-pools"), "{}", said(&output));
+}
+
+/// Whoever may edit a namespace of pools lets no traffic through, neither by one more policy nor by one less.
+fn networks_of_pools_stay(cluster: &Cluster) {
+    let open = json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+        "metadata": { "name": "open", "namespace": "agents-pool" }, "spec": { "podSelector": {}, "egress": [{}] },
+    });
+    let open = open.to_string();
+    let create = ["create", "-f", "-", "--dry-run=server"];
+    let delete = ["delete", "networkpolicy", "bailiwick-pools", "-n", "agents-pool", "--dry-run=server"];
+    for args in [&create[..], &delete[..]] {
+        let eve = cluster.kubectl_raw([args, &["--as=eve"]].concat(), &open).expect("kubectl runs");
+        assert!(
+            !eve.status.success() && said(&eve).contains("write NetworkPolicies"),
+            "{args:?}: {}",
+            said(&eve)
+        );
+        cluster.kubectl(args, &open).expect("who may delete the namespace installs and removes the chart");
+    }
+    // The clean-up takes away what the operator wrote, also there.
+    let account = format!("--as=system:serviceaccount:{NAMESPACE}:bailiwick-uninstall");
+    let user = format!("--user=system:serviceaccount:{NAMESPACE}:bailiwick-uninstall");
+    let rights = ["create", "rolebinding", "uninstall", "-n", "agents-pool", "--clusterrole=edit", &user];
+    cluster.kubectl(rights, "").expect("rights");
+    cluster.kubectl([&delete[..], &[account.as_str()]].concat(), "").expect("the clean-up may");
 }
 
 fn pod(image: &str) -> Value {

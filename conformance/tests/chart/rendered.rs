@@ -113,11 +113,30 @@ fn helm_renders_what_was_meant() {
     let closed = of("NetworkPolicy", "bailiwick-pools");
     assert_eq!(closed["spec"], json!({ "podSelector": {}, "policyTypes": ["Ingress", "Egress"] }));
 
+    who_reaches_the_webhook(&helm, of("NetworkPolicy", "bailiwick-webhook"));
+
     let kept = helm.render(&["--set", "crds.keep=true", "--set", "node.installer=false"]);
     let crds = kept.iter().filter(|one| one["kind"] == "CustomResourceDefinition");
     assert!(crds.clone().all(|one| one["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"));
     assert_eq!(crds.count(), KINDS.len());
     assert!(!kept.iter().any(|one| one["kind"] == "DaemonSet"));
+}
+
+/// Everybody, or only the operator and the addresses that are named.
+fn who_reaches_the_webhook(helm: &Helm, open: &Value) {
+    let rule = json!([{ "ports": [{ "port": 8443, "protocol": "TCP" }] }]);
+    assert_eq!(open["spec"]["ingress"], rule);
+    let named = helm.render(&["--set", "webhook.callers={192.0.2.0/28,2001:db8::/64}"]);
+    let closed = named
+        .iter()
+        .find(|one| one["metadata"]["name"] == open["metadata"]["name"] && one["kind"] == open["kind"]);
+    let closed = &closed.expect("the same policy")["spec"]["ingress"];
+    assert_eq!(closed[0]["ports"], rule[0]["ports"]);
+    let operator =
+        json!({ "podSelector": { "matchLabels": { "app.kubernetes.io/component": "bailiwick-operator" } } });
+    let block = |cidr: &str| json!({ "ipBlock": { "cidr": cidr } });
+    assert_eq!(closed[0]["from"], json!([operator, block("192.0.2.0/28"), block("2001:db8::/64")]));
+    assert_eq!(closed.as_array().map(Vec::len), Some(1));
 }
 
 fn values_that_are_refused(helm: &Helm, chart: &str) {
@@ -128,6 +147,7 @@ fn values_that_are_refused(helm: &Helm, chart: &str) {
         (format!("images.webhook=localhost/webhook@sha256:{digest},webhook.replicas=1"), "replicas"),
         ("webhook.replica=3".to_owned(), "replica"),
         ("poolNamespaces={Agents}".to_owned(), "poolNamespaces"),
+        ("webhook.callers={api.example.org}".to_owned(), "callers"),
     ] {
         let mut args: Vec<String> = ["template", "bailiwick", chart].map(str::to_owned).into();
         args.extend(images());
@@ -156,6 +176,42 @@ fn scripts_find_an_api_server_by_either_kind_of_address() {
             assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), url, "{script}: {}", said(&output));
         }
     }
+}
+
+/// A namespace that does not answer keeps no profile of another from the node, and takes none away.
+#[test]
+fn profiles_are_installed_and_removed_by_what_is_known() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = "\
+import json, os, platform, urllib.error
+import seccomp_installer as installer
+installer.FOLDER = os.environ['FOLDER']
+def profile(name):
+    path = {'bailiwick.dev/profile-path': f'bailiwick/{name}.json'}
+    return {'metadata': {'name': f'bailiwick-seccomp-{name}', 'annotations': path}, 'data': {f'{platform.machine()}.json': '{}'}}
+def there(**lists):
+    def listed(namespace):
+        if lists[namespace] is None:
+            raise urllib.error.URLError('gone')
+        return [profile(name) for name in lists[namespace]]
+    installer.listed = listed
+    installer.install(*installer.published())
+    print(sorted(os.listdir(installer.FOLDER)))
+there(a=['one'], b=['two'])
+there(a=None, b=['two', 'three'])
+there(a=[], b=['three'])
+";
+    let output = std::process::Command::new("python3")
+        .args(["-B", "-c", script])
+        .env("PYTHONPATH", Helm::chart().join("files"))
+        .env("FOLDER", folder.path())
+        .env("BAILIWICK_POOL_NAMESPACES", "a b")
+        .output()
+        .expect("python3 runs");
+    let told = String::from_utf8_lossy(&output.stdout);
+    let folders: Vec<&str> = told.lines().filter(|line| line.starts_with('[')).collect();
+    let expected = ["['one.json', 'two.json']", "['one.json', 'three.json', 'two.json']", "['three.json']"];
+    assert_eq!(folders, expected, "{}", said(&output));
 }
 
 /// Not one byte of a kind is lost on its way through Helm.
@@ -213,23 +269,20 @@ fn roles_are_narrow(objects: &[Value]) {
     }
 }
 
-/// The operator may write Deployments and ConfigMaps in namespaces of pools, and in no other.
+/// The operator may write Deployments and ConfigMaps in namespaces of pools, and in no other; and there alone the nodes
+/// may list ConfigMaps.
 fn what_pools_need_is_bound_for_pools_alone(objects: &[Value]) {
-    let pools = "bailiwick-operator-pools";
-    let bindings = |kind: &str| {
-        objects
-            .iter()
-            .filter(|one| one["kind"] == kind && one["roleRef"]["name"] == pools)
-            .map(|one| &one["metadata"]["namespace"])
-            .collect::<Vec<_>>()
-    };
-    assert!(bindings("ClusterRoleBinding").is_empty());
-    let own = json!("bailiwick-system");
-    assert!(
-        !bindings("RoleBinding").is_empty() && !bindings("RoleBinding").contains(&&own),
-        "{:?}",
-        bindings("RoleBinding")
-    );
+    for role in ["bailiwick-operator-pools", "bailiwick-node"] {
+        let bindings = |kind: &str| {
+            objects
+                .iter()
+                .filter(|one| one["kind"] == kind && one["roleRef"]["name"] == role)
+                .map(|one| &one["metadata"]["namespace"])
+                .collect::<Vec<_>>()
+        };
+        assert!(bindings("ClusterRoleBinding").is_empty(), "{role}");
+        assert_eq!(bindings("RoleBinding"), ["agents-pool"], "{role}");
+    }
 }
 
 /// No role may get objects one by one that its program does not read so: the webhook gets the pod of a

@@ -11,6 +11,7 @@ mod load;
 mod lost;
 mod packs;
 mod pools;
+mod refused;
 mod selectors;
 mod split;
 mod stage;

@@ -1,6 +1,6 @@
 //! The shell around [`plan`]: fetches forms, writes, and gives the answers to the mirror.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::stream::{self, StreamExt as _};
@@ -18,9 +18,13 @@ use crate::limits::{FIELD_MANAGER, WRITE_TIMEOUT, WRITES_AT_ONCE};
 use crate::metrics::{Metrics, Verb};
 use crate::mirror::{Mirror, Sent};
 use crate::object::{Drift, Key, Live, Wanted};
+use crate::status::both_ends;
 
 /// The name under which forms are fetched; no object of that name is ever stored.
 const FORM_NAME: &str = "bailiwick-form-of-an-object";
+
+/// Longest message of the API server that is passed on, in bytes.
+const MAX_SAID: usize = 2 << 10;
 
 /// Why a write did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +41,8 @@ pub enum WriteError {
 
 fn said(error: &kube::Error) -> String {
     match error {
-        kube::Error::Api(status) => status.message.clone(),
+        // It quotes what it refuses, however long that is, and says at its end what is wrong with it.
+        kube::Error::Api(status) => both_ends(&status.message, MAX_SAID),
         other => other.to_string(),
     }
 }
@@ -63,6 +68,8 @@ pub struct Failure {
     pub key: Key,
     /// Why it failed.
     pub error: WriteError,
+    /// Whether it was in place, and somebody changed it since.
+    pub drifted: bool,
 }
 
 /// What a pass did.
@@ -79,6 +86,13 @@ pub struct Pass {
     /// Objects that are being deleted and that a finalizer still holds; a watch event reports when they are
     /// gone.
     pub ending: Vec<Key>,
+}
+
+impl Pass {
+    /// The objects that are not as wanted yet.
+    fn unwritten(&self) -> BTreeSet<&Key> {
+        self.failures.iter().map(|one| &one.key).chain(&self.raced).collect()
+    }
 }
 
 /// Writes, and remembers forms.
@@ -117,12 +131,14 @@ impl Engine {
     }
 
     /// Brings the cluster one pass closer to the desired state. `seen`: objects as they were when their
-    /// desired state was decided. One that has changed or gone since is not written.
+    /// desired state was decided. One that has changed or gone since is not written. `awaits`: whether an object
+    /// that is not wanted stays until these are written.
     pub async fn pass(
         &mut self,
         wanted: &BTreeMap<Key, Wanted>,
         seen: &[Arc<Live>],
         keep: impl Fn(&Live) -> bool,
+        awaits: impl Fn(&Live, &BTreeSet<&Key>) -> bool,
     ) -> Pass {
         let mut pass = Pass::default();
         self.forms.keep_only(wanted);
@@ -138,7 +154,14 @@ impl Engine {
         pass.ending = ending;
         let mut learned = Vec::new();
         for group in groups(&writes) {
-            let results: Vec<_> = stream::iter(group.iter().map(|write| self.write(write)))
+            // Applies come before removals, so by then it is known what could not be written.
+            let missing = pass.unwritten();
+            let is_due = |write: &&Write<'_>| match write {
+                Write::Delete(live) => !awaits(live, &missing),
+                Write::Apply { .. } | Write::Release(_) => true,
+            };
+            let due: Vec<_> = group.iter().filter(is_due).collect();
+            let results: Vec<_> = stream::iter(due.into_iter().map(|write| self.write(write)))
                 .buffer_unordered(WRITES_AT_ONCE)
                 .collect()
                 .await;
@@ -169,14 +192,14 @@ impl Engine {
         for (wanted, answer) in answers {
             match answer {
                 Ok(form) => self.forms.learn(wanted, form),
-                Err(error) => self.failed(&wanted.key, error, pass),
+                Err(error) => self.failed(&wanted.key, error, false, pass),
             }
         }
     }
 
-    fn failed(&self, key: &Key, error: WriteError, pass: &mut Pass) {
+    fn failed(&self, key: &Key, error: WriteError, drifted: bool, pass: &mut Pass) {
         self.metrics.failures.inc();
-        pass.failures.push(Failure { key: key.clone(), error });
+        pass.failures.push(Failure { key: key.clone(), error, drifted });
     }
 
     fn took<'w>(
@@ -202,7 +225,10 @@ impl Engine {
             }
             (Write::Delete(_) | Write::Release(_), Ok(_)) => pass.written += 1,
             (write, Err(error)) if error.is_race() => pass.raced.push(write.key().clone()),
-            (write, Err(error)) => self.failed(write.key(), error, pass),
+            (write, Err(error)) => {
+                let drifted = matches!(write, Write::Apply { why: Why::Drift(_), .. });
+                self.failed(write.key(), error, drifted, pass);
+            }
         }
     }
 
@@ -227,12 +253,16 @@ impl Engine {
             Ok(applied) => applied,
             // Immutable and not as wanted: another client created a different object of that name.
             Err(error) if error.code() == 422 => {
-                info!(object = %wanted.key, %error, "it cannot be changed and is made anew");
                 // Without our label it is not in the watch.
                 let Some(there) = self.find(&wanted.key).await? else { return Err(error) };
                 if wanted.key.kind.share() == Share::Made && !there.owned_by(&self.owner) {
                     return Err(error);
                 }
+                // A manifest that is refused under every name cannot take the place of what stands.
+                if self.form(wanted).await.is_err() {
+                    return Err(error);
+                }
+                info!(object = %wanted.key, %error, "it cannot be changed and is made anew");
                 self.delete(&there).await?;
                 self.apply(wanted, None).await?
             }

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Guarantees: the leaf in the Secret is at all times covered by the bundle in force. It changes its
-//! authority only when the new one has been trusted everywhere for a while, and the old one is trusted until
-//! it expires. Private keys of authorities are in a Secret of their own that no webhook mounts. A Secret that
+//! authority only when the new one has been trusted everywhere for a while or the old one is over, and the old
+//! one is trusted until it expires. Private keys of authorities are in a Secret of their own that no webhook mounts. A Secret that
 //! is lost or damaged is written again from memory; one that is damaged when the operator starts is replaced
 //! by new certificates.
 //!
@@ -127,8 +127,10 @@ impl Certificates {
             Ok(facts) => facts.is_old(now, life),
             Err(_) => true,
         };
+        let is_over = |one: &Pair| Facts::of(&one.certificate).is_ok_and(|facts| facts.not_after <= now);
         match &self.next {
-            Some(next) if trusted => {
+            // Nobody can verify a leaf of an authority that is over, so there is nothing to wait for.
+            Some(next) if trusted || is_over(&self.current) => {
                 self.leaf = make::leaf(next, profile, now)?;
                 let next = next.clone();
                 self.next = None;
@@ -146,11 +148,22 @@ impl Certificates {
             && Facts::of(&self.leaf.certificate).is_ok_and(|leaf| {
                 leaf.not_after - leaf.not_before <= seconds(profile.leaf) + 2 * make::SKEW_S
             });
-        if !leaf_fits || due(&self.leaf.certificate, profile.leaf) {
+        if !leaf_fits || self.is_leaf_due(profile.leaf, now) {
             self.leaf = make::leaf(&self.current, profile, now)?;
             return Ok(Some(Step::Renewed));
         }
         Ok(None)
+    }
+
+    /// Whether a new leaf is due. One that ends with its authority is as long as a new one would be: at the end of
+    /// an authority's life no leaf would ever be new enough.
+    fn is_leaf_due(&self, life: Duration, now: UnixTime) -> bool {
+        let facts = |certificate: &str| Facts::of(certificate);
+        let (Ok(leaf), Ok(authority)) = (facts(&self.leaf.certificate), facts(&self.current.certificate))
+        else {
+            return true;
+        };
+        leaf.is_old(now, life) && (now < leaf.not_before || leaf.not_after < authority.not_after)
     }
 
     /// PEM of all trusted authorities, beginning with the one that signs.

@@ -82,6 +82,29 @@ fn a_leaf_does_not_outlive_its_authority() {
 }
 
 #[test]
+fn at_the_end_of_an_authority_and_after_it_every_step_is_the_last_for_a_while() {
+    let step = |now: &mut Certificates, at| now.advance(&profile(), at, false).expect("a step");
+    // The next authority is trusted by nobody yet: its configuration cannot be written.
+    let (mut now, last_minute) = (certificates(), NOW + 900 * DAY - 60);
+    assert_eq!(step(&mut now, last_minute), Some(Step::Introduced));
+    assert_eq!(step(&mut now, last_minute), Some(Step::Renewed));
+    assert_eq!(step(&mut now, last_minute), None, "no leaf of it lasts longer");
+    let mut late = now.clone();
+    assert_eq!(step(&mut late, last_minute + 120), Some(Step::Promoted));
+    assert_eq!(step(&mut late, last_minute + 120), Some(Step::Dropped), "whose turn is over is not kept");
+    assert_eq!(step(&mut late, last_minute + 120), None);
+    assert!(covered(&late.leaf, &late.bundle()));
+    // The clock was set by years: the authority ended long ago, and no leaf of it is ever new.
+    let (mut now, years) = (certificates(), NOW + 5000 * DAY);
+    let steps: Vec<_> = std::iter::from_fn(|| step(&mut now, years)).take(9).collect();
+    assert_eq!(steps, [Step::Introduced, Step::Promoted, Step::Dropped]);
+    assert!(now.expires().is_some_and(|end| end > years) && covered(&now.leaf, &now.bundle()));
+    // Back again: what begins in the future is of no use now.
+    assert_eq!(step(&mut now, NOW), Some(Step::Introduced));
+    assert_eq!(step(&mut now, NOW), Some(Step::Renewed));
+}
+
+#[test]
 fn another_name_or_a_shorter_life_makes_a_new_leaf() {
     let mut now = certificates();
     let mut other = profile();

@@ -58,18 +58,20 @@ fn derived(deriver: &mut Deriver, mirror: &Mirror) -> (World, Derived) {
 
 /// The status that the operator would write of the binding.
 fn status(mirror: &Mirror, world: &World, derived: &Derived) -> Value {
-    status_after(mirror, world, derived, &BTreeMap::new(), &BTreeSet::new())
+    let nothing = (&BTreeMap::new(), &BTreeSet::new());
+    status_after(mirror, world, derived, nothing, &BTreeSet::new())
 }
 
-/// The same where some objects could not be written, and the webhook is armed by some policies.
+/// The same where some objects could not be written, some of them to be restored, and the webhook is armed by some
+/// policies.
 fn status_after(
     mirror: &Mirror,
     world: &World,
     derived: &Derived,
-    failed: &BTreeMap<Key, String>,
+    (failed, drifted): (&BTreeMap<Key, String>, &BTreeSet<Key>),
     armed: &BTreeSet<String>,
 ) -> Value {
-    let outcome = Outcome { failed, armed, disarmed: None, now: "2026-01-01T00:00:00Z" };
+    let outcome = Outcome { failed, drifted, armed, disarmed: None, now: "2026-01-01T00:00:00Z" };
     let due = report(world, derived, &mirror.view(), &mut PackChecks::default(), &outcome);
     let of = due.into_iter().find(|one| one.live.key.kind == Kind::PolicyBinding);
     of.expect("a status").status
@@ -77,8 +79,9 @@ fn status_after(
 
 /// The statuses of all bindings, by name.
 fn statuses(mirror: &Mirror, world: &World, derived: &Derived) -> BTreeMap<String, Value> {
-    let (failed, armed) = (BTreeMap::new(), BTreeSet::new());
-    let outcome = Outcome { failed: &failed, armed: &armed, disarmed: None, now: "2026-01-01T00:00:00Z" };
+    let (failed, drifted, armed) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+    let now = "2026-01-01T00:00:00Z";
+    let outcome = Outcome { failed: &failed, drifted: &drifted, armed: &armed, disarmed: None, now };
     let due = report(world, derived, &mirror.view(), &mut PackChecks::default(), &outcome);
     let bindings = due.into_iter().filter(|one| one.live.key.kind == Kind::PolicyBinding);
     bindings.map(|one| (one.live.key.name.clone(), one.status)).collect()
@@ -104,19 +107,70 @@ fn the_stage_is_part_of_what_replicas_must_decide_by() {
 fn a_binding_is_ready_once_the_api_server_asks_about_it() {
     let mirror = cluster([pack("1.0.0", "192.0.2.0/24"), bound("1.0.0", &json!({}), &Value::Null)]);
     let (world, derived) = derived(&mut Deriver::default(), &mirror);
-    let ready = |failed: &BTreeMap<Key, String>, armed: &BTreeSet<String>| {
-        let status = status_after(&mirror, &world, &derived, failed, armed);
+    let ready = |failed: &BTreeMap<Key, String>, drifted: &BTreeSet<Key>, armed: &BTreeSet<String>| {
+        let status = status_after(&mirror, &world, &derived, (failed, drifted), armed);
         let ready = condition(&status, "Ready");
         (ready["reason"].as_str().unwrap_or_default().to_owned(), ready["message"].to_string())
     };
-    let (nothing, others) = (BTreeMap::new(), BTreeSet::from(["0".repeat(64)]));
-    assert_eq!(ready(&nothing, &derived.expected).0, "Ready");
-    assert_eq!(ready(&nothing, &others).0, "NotArmed", "it is armed by what was bound before");
+    let (nothing, none) = (BTreeMap::new(), BTreeSet::new());
+    let others = BTreeSet::from(["0".repeat(64)]);
+    assert_eq!(ready(&nothing, &none, &derived.expected).0, "Ready");
+    assert_eq!(ready(&nothing, &none, &others).0, "NotArmed", "it is armed by what was bound before");
     let hook = derived.hooks.keys().next().expect("a configuration").clone();
-    let failed = BTreeMap::from([(hook, "request is too large".to_owned())]);
-    let (reason, message) = ready(&failed, &others);
+    let failed = BTreeMap::from([(hook.clone(), "request is too large".to_owned())]);
+    let (reason, message) = ready(&failed, &none, &others);
     assert!(reason == "CannotArm" && message.contains("too large"), "{reason} {message}");
-    assert_eq!(ready(&failed, &derived.expected).0, "Ready", "what is asked about already still is");
+    assert_eq!(ready(&failed, &none, &derived.expected).0, "Ready", "what is asked about already still is");
+    // Unless somebody changed what asks about it.
+    let (reason, message) = ready(&failed, &BTreeSet::from([hook]), &derived.expected);
+    assert!(reason == "CannotArm" && message.contains("cannot be restored"), "{reason} {message}");
+}
+
+/// The level that the API server itself enforces in the namespace, with these bindings.
+fn enforced(bindings: &[(&str, &str, Value, Value)]) -> Option<String> {
+    let objects = bindings.iter().flat_map(|(name, stage, subjects, level)| {
+        let mut said = json!({ "namespaces": { "selector": { "matchLabels": { "zone": "a" } } } });
+        said["namespaces"]["exclusive"] = subjects["exclusive"].clone();
+        said["unmatched"] = json!(if subjects["exclusive"] == true { "Deny" } else { "Allow" });
+        if let Some(app) = subjects["app"].as_str() {
+            said["pods"] = json!({ "matchLabels": { "app": app } });
+        }
+        let isolation = json!({ "podSecurity": { "level": level, "version": "v1.36" } });
+        let pack = json!({ "pack": name, "version": "1.0.0", "subjects": said, "isolation": isolation });
+        let bound = json!({ "pack": { "name": name, "version": "1.0.0" }, "stage": stage });
+        [
+            live(Kind::PolicyPack, &format!("{name}-1.0.0"), &pack, Value::Null),
+            live(Kind::PolicyBinding, name, &bound, Value::Null),
+        ]
+    });
+    let mirror = cluster(objects);
+    let (_, derived) = derived(&mut Deriver::default(), &mirror);
+    assert_eq!(derived.bound.len(), bindings.len(), "{:?}", derived.verdicts);
+    let labels = derived.wanted.values().find(|one| one.key.kind == Kind::Namespace);
+    let label = labels?.manifest.pointer("/metadata/labels/pod-security.kubernetes.io~1enforce")?;
+    label.as_str().map(str::to_owned)
+}
+
+#[test]
+fn one_more_binding_of_the_same_pods_takes_no_level_from_their_namespace() {
+    let (all, app) = (json!({ "exclusive": true }), |name: &str| json!({ "exclusive": true, "app": name }));
+    let (strict, lax) = (json!("Restricted"), json!("Baseline"));
+    let other = json!({ "exclusive": false });
+    let own = ("own", "Enforce", all.clone(), strict.clone());
+    let level = |more: &[(&str, &str, Value, Value)]| enforced(&[std::slice::from_ref(&own), more].concat());
+    let restricted = Some("restricted".to_owned());
+    assert_eq!(level(&[]), restricted);
+    for stage in ["Audit", "Warn", "Enforce"] {
+        assert_eq!(level(&[("more", stage, other.clone(), lax.clone())]), restricted, "{stage}");
+    }
+    assert_eq!(level(&[("more", "Enforce", all.clone(), lax.clone())]), restricted);
+    // Of two that share a namespace, the level that the pods of both can have.
+    let (one, two) = (("one", "Enforce", app("a"), strict), ("two", "Enforce", app("b"), lax.clone()));
+    assert_eq!(enforced(&[one.clone(), two]).as_deref(), Some("baseline"));
+    // Pods that nothing said to be alone there selects, and a pack that is not enforced.
+    assert_eq!(enforced(&[one.clone(), ("more", "Audit", other, lax.clone())]), None);
+    assert_eq!(enforced(&[("own", "Audit", all, lax)]), None);
+    assert_eq!(enforced(&[one]), Some("restricted".to_owned()));
 }
 
 #[test]

@@ -63,6 +63,25 @@ impl Keep<'_> {
         }
     }
 
+    /// Whether a control that is not wanted any more stays because its successor may be among what could not be
+    /// written: an object of the same kind and place that a binding of the same pack wants, in whatever version. The
+    /// objects of a new version have new names, and until they stand, those of the old version are all there is.
+    pub(super) fn awaits(&self, live: &Live, unwritten: &BTreeSet<&Key>) -> bool {
+        let controls =
+            [Kind::NetworkPolicy, Kind::ValidatingAdmissionPolicy, Kind::ValidatingAdmissionPolicyBinding];
+        let said = |annotation| live.annotations.get(annotation).map(String::as_str).unwrap_or_default();
+        let (own_packs, own_bindings) = (said(PACKS_ANNOTATION), said(BINDINGS_ANNOTATION));
+        let beside =
+            unwritten.iter().filter(|key| (key.kind, &key.namespace) == (live.key.kind, &live.key.namespace));
+        let mut bindings = beside.filter_map(|key| self.derived.bindings_of.get(*key)).flatten();
+        controls.contains(&live.key.kind)
+            && bindings.any(|name| {
+                let pack = self.derived.bound.get(name).map(|bound| bound.pack.as_str());
+                pack.is_some_and(|pack| names(own_packs, pack))
+                    || own_bindings.split(' ').any(|own| own == name.as_str())
+            })
+    }
+
     /// Whether an object may belong to a binding whose policy in force is unknown.
     fn may_be_lost(&self, live: &Live) -> bool {
         !self.derived.lost.is_empty() && is_of(live, &self.derived.lost)
@@ -206,6 +225,32 @@ mod tests {
         let mut denying = allowing("old");
         denying.body = json!({ "spec": { "policyTypes": ["Egress"] } }).as_object().expect("a body").clone();
         assert!(!keep(&enforced, Some(&["old"])).live(&denying), "what only denies is the binding's");
+    }
+
+    #[test]
+    fn a_control_is_not_removed_before_its_successor_can_be_written() {
+        let mut derived = derived("Enforce");
+        let new = object(Kind::NetworkPolicy, "new", &json!({})).key;
+        derived.bindings_of.insert(new.clone(), vec!["a".to_owned()]);
+        let keep = keep(&derived, Some(&[]));
+        let awaits = |live: &Live, of: &[&Key]| keep.awaits(live, &of.iter().copied().collect());
+        let of = |annotation: &str, names: &str| {
+            object(Kind::NetworkPolicy, "old", &json!({ "annotations": { annotation: names } }))
+        };
+        let old = of(PACKS_ANNOTATION, "a@0.9.0 base@1.0.0");
+        assert!(awaits(&old, &[&new]) && awaits(&of(BINDINGS_ANNOTATION, "b a"), &[&new]));
+        assert!(!awaits(&old, &[]), "nothing follows it");
+        // Of a binding that is gone, of another pack above the same one, of nobody known.
+        for other in [of(PACKS_ANNOTATION, "c@1.0.0 base@1.0.0"), of(BINDINGS_ANNOTATION, "c"), of("x", "a")]
+        {
+            assert!(!awaits(&other, &[&new]), "{other:?}");
+        }
+        let mut elsewhere = of(PACKS_ANNOTATION, "a@0.9.0");
+        elsewhere.key.namespace = Some("m".to_owned());
+        let policy = json!({ "annotations": { PACKS_ANNOTATION: "a@0.9.0" } });
+        for other in [elsewhere, object(Kind::ValidatingAdmissionPolicy, "old", &policy)] {
+            assert!(!awaits(&other, &[&new]), "{other:?}");
+        }
     }
 
     #[test]

@@ -265,11 +265,14 @@ impl Operator {
         let hooks = derivation.derived.hooks.keys().chain(self.hooks.keys()).cloned();
         let looked_at = std::iter::once(self.record_key()).chain(hooks);
         let seen: Vec<Arc<Live>> = looked_at.filter_map(|key| view.get(&key).cloned()).collect();
-        let pass = self.engine.pass(&wanted, &seen, |live: &Live| keep.live(live)).await;
+        let kept = |live: &Live| keep.live(live);
+        let awaits = |live: &Live, unwritten: &BTreeSet<&Key>| keep.awaits(live, unwritten);
+        let pass = self.engine.pass(&wanted, &seen, kept, awaits).await;
         self.after_pass(&derivation.derived, stance, &pass);
         let mut news = self.happened(&pass, recorded, now.as_second());
         let mut failed: BTreeMap<Key, String> =
             pass.failures.iter().map(|one| (one.key.clone(), one.error.to_string())).collect();
+        let drifted = pass.failures.iter().filter(|one| one.drifted).map(|one| one.key.clone()).collect();
         for (key, why) in &failed {
             warn!(object = %key, why, "cannot be written");
         }
@@ -278,7 +281,8 @@ impl Operator {
         failed.extend(ending.map(|key| (key.clone(), ENDING.to_owned())));
         failed.extend(foreign(&wanted, &view, &self.settings.options.namespace));
         let (armed, now_text) = (&self.armed, whole_seconds(now));
-        let outcome = Outcome { failed: &failed, armed, disarmed: self.disarmed(), now: &now_text };
+        let outcome =
+            Outcome { failed: &failed, drifted: &drifted, armed, disarmed: self.disarmed(), now: &now_text };
         let due = report(&world, &derivation.derived, &self.shared.mirror.view(), &mut self.checks, &outcome);
         let statuses = self.statuses(due, &mut news).await;
         self.count(&derivation.derived);
