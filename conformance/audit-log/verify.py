@@ -36,7 +36,7 @@ def finite(read): return lambda text: read(text) if math.isfinite(float(text)) e
 loads = functools.partial(json.loads, object_pairs_hook=unique, parse_int=finite(int), parse_float=finite(float), parse_constant=lambda _: must(False))
 def parse(line):
     outside = re.sub(STRING, b"", line)
-    must(whole(line) and not re.search(rb'[\s"\\]|-0(?![.eE])', outside))
+    must(whole(line) and not re.search(rb'[\s"\\]|(?<![eE])-0(?![.eE])', outside))
     must(max(itertools.accumulate((c in b"[{") - (c in b"]}") for c in outside)) < 128)
     r = loads(line.decode())
     must(list(r)[:4] == ["seq", "group", "prev", "kind"] and list(r)[-1] == "sum" and r["kind"] in KINDS)
@@ -89,7 +89,7 @@ class Log:
             unfinished |= is_tail(bytes[at:], self.seq) and end is None
         for number in sorted(set(data) - {number for number, _ in course}):
             unfinished |= is_tail(data[number], self.seq if number > top else None) and number > top
-        sizes = [int(note.split("\n")[1]) for note in self.known["notes"]]
+        sizes = [int(note.split("\n")[1]) if re.match(r"[^\n]*\n(0|[1-9]\d*)\n", note, re.A) else must(False) for note in self.known["notes"]]
         must(all(size <= self.seq for size in sizes))
         return self.end == "sealed" and not unfinished and not self.open and any([*self.known["keys"], *self.known["logs"], *sizes])
     def line(self, line, at):

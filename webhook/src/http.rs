@@ -15,6 +15,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout_at;
 
 use crate::body::{self, BodyError};
@@ -170,8 +171,13 @@ async fn judged(
         (How::Policy(phase), _) => with_evidence(state, &held.bytes, phase, deadline).await,
         (How::Asked(asked), Some(cluster)) => {
             let snapshot = state.snapshot.load_full();
-            let judging = cluster::judge(cluster, &snapshot, &held.bytes, asked, deadline.at());
-            timeout_at(deadline.at(), judging).await.ok()
+            match turn(state, &held.bytes, deadline).await {
+                Some(_turn) => {
+                    let judging = cluster::judge(cluster, &snapshot, &held.bytes, asked, deadline.at());
+                    timeout_at(deadline.at(), judging).await.ok()
+                }
+                None => None,
+            }
         }
         (How::Asked(_), None) => None,
     };
@@ -241,13 +247,7 @@ async fn evaluate(
         return (!deadline.passed()).then_some(judged);
     }
     // Given back when the judgement ends, also when nobody waits for it any more.
-    let turn = if body.len() > INLINE_BODY_BYTES {
-        let bytes = u32::try_from(body.len().min(state.limits.max_body_bytes)).unwrap_or(u32::MAX);
-        let turn = Arc::clone(&state.large).acquire_many_owned(bytes);
-        Some(timeout_at(deadline.at(), turn).await.ok()?.ok()?)
-    } else {
-        None
-    };
+    let turn = turn(state, &body, deadline).await?;
     let task = tokio::task::spawn_blocking(move || {
         let _turn = turn;
         timed(&snapshot, &body, phase, &facts, round)
@@ -257,6 +257,16 @@ async fn evaluate(
         Ok(Err(_)) => Some(Judged::Panicked),
         Err(_) => None,
     }
+}
+
+/// A turn for a large review, which a small one does not need; `None` if the deadline passed first.
+async fn turn(state: &State, body: &Bytes, deadline: Deadline) -> Option<Option<OwnedSemaphorePermit>> {
+    if body.len() <= INLINE_BODY_BYTES {
+        return Some(None);
+    }
+    let bytes = u32::try_from(body.len().min(state.limits.max_body_bytes)).unwrap_or(u32::MAX);
+    let turn = Arc::clone(&state.large).acquire_many_owned(bytes);
+    timeout_at(deadline.at(), turn).await.ok()?.ok().map(Some)
 }
 
 /// Judges, and reports to the snapshot how long that took.

@@ -47,11 +47,12 @@ pub(super) fn other_than_text(key: &str) -> Option<String> {
     differs.then(|| "a number in YAML: kubectl writes it in another way".to_owned())
 }
 
-/// Whether kubectl writes a number as it stands: an integer, or a fraction that needs no exponent.
+/// Whether kubectl writes a number as it stands: an integer, or a fraction that needs no exponent and no more than 32
+/// bits, in which it writes keys.
 fn is_its_own_text(number: &str) -> bool {
-    let plain = |value: &f64| (1e-4..1e6).contains(&value.abs());
+    let plain = |value: &f32| (1e-4..1e6).contains(&value.abs());
     number.parse::<i64>().is_ok_and(|value| value.to_string() == number)
-        || number.parse().ok().filter(plain).is_some_and(|value: f64| value.to_string() == number)
+        || number.parse().ok().filter(plain).is_some_and(|value: f32| value.to_string() == number)
 }
 
 #[cfg(test)]

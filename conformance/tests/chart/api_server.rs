@@ -484,6 +484,9 @@ fn pools_are_the_operators(cluster: &Cluster) {
     let mut alone = pod("localhost/executor:latest");
     alone["metadata"]["namespace"] = json!("agents-pool");
     let labels = json!({ "bailiwick.dev/pool": "x" });
+    // No resize may change a pod's class of service: it has to have one with limits.
+    alone["spec"]["containers"][0]["resources"] =
+        json!({ "requests": { "memory": "64Mi" }, "limits": { "memory": "128Mi" } });
     let deployment = json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "bailiwick-pool-x" },
         "spec": { "replicas": 1, "selector": { "matchLabels": labels }, "template": { "metadata": { "labels": labels }, "spec": alone["spec"] } },

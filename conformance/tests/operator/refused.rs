@@ -38,10 +38,14 @@ fn exception(stage: &Stage, at: usize) {
     stage.apply(&exception.to_string());
 }
 
-/// The admission policy with the rule, by name and `uid`.
+/// The admission policy with the rule, by name and `uid`, if it is bound: it enforces nothing without a binding.
 fn floor(stage: &Stage) -> Vec<(String, String)> {
     let all = stage.list("validatingadmissionpolicies", None);
-    let has_it = |one: &&Value| one["spec"]["validations"].to_string().contains("too many");
+    let bindings = stage.list("validatingadmissionpolicybindings", None);
+    let has_it = |one: &&Value| {
+        let bound = bindings.iter().any(|binding| binding["spec"]["policyName"] == one["metadata"]["name"]);
+        bound && one["spec"]["validations"].to_string().contains("too many")
+    };
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     all.iter()
         .filter(has_it)

@@ -64,22 +64,22 @@ impl Keep<'_> {
     }
 
     /// Whether a control that is not wanted any more stays because its successor may be among what could not be
-    /// written: an object of the same kind and place that a binding of the same pack wants, in whatever version. The
+    /// written: a control alike in the same place that a binding of the same pack wants, in whatever version. The
     /// objects of a new version have new names, and until they stand, those of the old version are all there is.
     pub(super) fn awaits(&self, live: &Live, unwritten: &BTreeSet<&Key>) -> bool {
-        let controls =
-            [Kind::NetworkPolicy, Kind::ValidatingAdmissionPolicy, Kind::ValidatingAdmissionPolicyBinding];
+        // A disarmament for a time must take effect.
+        if self.withdrawn && arming::is_withdrawn(&live.key) {
+            return false;
+        }
         let said = |annotation| live.annotations.get(annotation).map(String::as_str).unwrap_or_default();
         let (own_packs, own_bindings) = (said(PACKS_ANNOTATION), said(BINDINGS_ANNOTATION));
-        let beside =
-            unwritten.iter().filter(|key| (key.kind, &key.namespace) == (live.key.kind, &live.key.namespace));
+        let beside = unwritten.iter().filter(|key| are_alike(key, &live.key));
         let mut bindings = beside.filter_map(|key| self.derived.bindings_of.get(*key)).flatten();
-        controls.contains(&live.key.kind)
-            && bindings.any(|name| {
-                let pack = self.derived.bound.get(name).map(|bound| bound.pack.as_str());
-                pack.is_some_and(|pack| names(own_packs, pack))
-                    || own_bindings.split(' ').any(|own| own == name.as_str())
-            })
+        bindings.any(|name| {
+            let pack = self.derived.bound.get(name).map(|bound| bound.pack.as_str());
+            pack.is_some_and(|pack| names(own_packs, pack))
+                || own_bindings.split(' ').any(|own| own == name.as_str())
+        })
     }
 
     /// Whether an object may belong to a binding whose policy in force is unknown.
@@ -151,6 +151,18 @@ fn names(packs: &str, pack: &str) -> bool {
 pub(super) fn networks(wanted: &BTreeMap<Key, Wanted>) -> BTreeMap<Key, Wanted> {
     let of_cells = wanted.iter().filter(|(key, _)| key.kind == Kind::NetworkPolicy);
     of_cells.map(|(key, one)| (key.clone(), one.clone())).collect()
+}
+
+/// Whether two objects are controls of one sort in one place. An admission policy does nothing without its binding,
+/// nor the binding without the policy, so each waits for both. Those that every binding has in common
+/// (`arming::is_withdrawn` tells them apart) follow no other.
+fn are_alike(unwritten: &Key, live: &Key) -> bool {
+    let sort = |key: &Key| match key.kind {
+        Kind::NetworkPolicy => Some(Kind::NetworkPolicy),
+        _ if arming::is_withdrawn(key) => Some(Kind::ValidatingAdmissionPolicy),
+        _ => None,
+    };
+    sort(live).is_some() && sort(unwritten) == sort(live) && unwritten.namespace == live.namespace
 }
 
 #[cfg(test)]

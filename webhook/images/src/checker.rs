@@ -153,7 +153,7 @@ impl Checker {
                 }
                 (wants, found) => {
                     let reason = found.err().unwrap_or_default();
-                    refuse(Demand { reference: demand.reference, wants }, reason, facts);
+                    not_found(Demand { reference: demand.reference, wants }, reason, facts);
                 }
             }
         }
@@ -223,7 +223,6 @@ impl Checker {
         deadline: Instant,
     ) -> Result<Arc<Signatures>, Failed> {
         self.fetched.fetch_add(1, Relaxed);
-        let since = std::time::Instant::now();
         let verify: Arc<Verify> = {
             let (digest, signers) = (key.digest.clone(), signers.clone());
             let trust_roots = Arc::clone(&self.trust_roots);
@@ -239,8 +238,8 @@ impl Checker {
         let found = Arc::new(Signatures { verified, passed_over, incomplete, remembered: false });
         if found.incomplete.is_none() {
             let time: Duration = if found.verified.is_empty() { UNSIGNED_TIME } else { SIGNED_TIME };
-            let kept = Kept { found: Arc::clone(&found), since };
-            locked(&self.kept).put(key.clone(), kept, std::time::Instant::now() + time);
+            let now = std::time::Instant::now();
+            locked(&self.kept).put(key.clone(), Kept { found: Arc::clone(&found), since: now }, now + time);
         }
         Ok(found)
     }
@@ -249,6 +248,19 @@ impl Checker {
 enum Found {
     Digest(String),
     Signatures(Signatures),
+}
+
+/// What could not be fetched. Signatures that are known already stay: they still verify, and another rule may be
+/// satisfied by them; that others may be there is no more than what an incomplete answer says.
+fn not_found(demand: Demand, reason: String, facts: &mut ImageFacts) {
+    let known = match facts.signatures(&demand.reference) {
+        Some(Ok(known)) if known.remembered => known.clone(),
+        _ => return refuse(demand, reason, facts),
+    };
+    if let Wants::Signatures(signers) = demand.wants {
+        let known = Signatures { remembered: false, incomplete: Some(reason), ..known };
+        facts.learn_signatures(&demand.reference, signers, Ok(known));
+    }
 }
 
 fn refuse(demand: Demand, reason: String, facts: &mut ImageFacts) {
@@ -335,8 +347,9 @@ mod tests {
             let found = facts.signatures(&reference).expect("an answer").expect("from the cache");
             assert_eq!(found.remembered, is_remembered, "{age:?}");
             asked(&checker, &reference, &mut facts).await;
-            let again = facts.signatures(&reference).expect("an answer");
-            assert_eq!(again.is_err(), is_remembered, "{age:?}: {again:?}");
+            // What was known stays, beside the reason why no more is.
+            let again = facts.signatures(&reference).expect("an answer").expect("what was known");
+            assert!(!again.remembered && again.incomplete.is_some() == is_remembered, "{age:?}: {again:?}");
         }
         assert_eq!(checker.figures().fetched, 1);
     }

@@ -231,7 +231,9 @@ fn over(of: &ir::Macro, making: Making<'_>) -> Node {
         slot2: of.slot2,
         filter: of.filter.as_ref().map(condition),
         body: if tests { condition(&of.body) } else { value(&of.body) },
-        is_blind: !reads(&of.body, of.slot2.unwrap_or(of.slot)),
+        // With the place of an element as well it decides by how many there are.
+        is_blind: !reads(&of.body, of.slot2.unwrap_or(of.slot))
+            || of.slot2.is_some() && reads(&of.body, of.slot),
     });
     if decides { Node::Quantifier(made) } else { Node::Macro(made) }
 }

@@ -78,7 +78,7 @@ fn checkpointed(note: impl FnOnce(&str, &str, &str) -> String) -> Vec<String> {
 const BODIES: &[(&str, bool)] = &[
     (r#""decision""#, true),
     (r#""decision","subject":null,"time":18446744073709551615"#, true),
-    (r#""decision","rules":[-0.0,1e308,-1E-400,"\u001f\\\""]"#, true),
+    (r#""decision","rules":[-0.0,1e308,-1E-400,1e-07,1e-0,"\u001f\\\""]"#, true),
     (r#""decision","rules":1e309"#, false),
     (r#""decision","rules":-0"#, false),
     (r#""decision","rules":NaN"#, false),
@@ -340,9 +340,15 @@ fn a_checkpoint_of_no_records_identifies_no_log() {
     let report = verify(dir.path(), &known);
     assert_eq!(report.status, bailiwick_audit::Status::Incomplete, "{report:?}");
     let path = dir.path().join("nothing");
-    std::fs::write(&path, nothing).unwrap();
-    if has_python() {
-        let output = crate::format::python().arg("--pinned").arg(&path).arg(dir.path()).output().unwrap();
-        assert!(String::from_utf8_lossy(&output.stdout).starts_with("incomplete"), "{output:?}");
+    // A size in another spelling is no checkpoint at all.
+    let spelt = |size: &str| nothing.replacen("\n0\n", &format!("\n{size}\n"), 1);
+    for (pinned, said) in
+        [(nothing.clone(), "incomplete"), (spelt(" 4"), "tampered"), (spelt("04"), "tampered")]
+    {
+        std::fs::write(&path, pinned).unwrap();
+        if has_python() {
+            let output = crate::format::python().arg("--pinned").arg(&path).arg(dir.path()).output().unwrap();
+            assert!(String::from_utf8_lossy(&output.stdout).starts_with(said), "{output:?}");
+        }
     }
 }

@@ -36,7 +36,10 @@ pub(crate) fn makes_network_sockets(program: &Program) -> bool {
     };
     let makers = [number(libc::SYS_socket), number(libc::SYS_socketpair)];
     OLDER.iter().any(|older| can_pass(program, &[(offset::ARCHITECTURE, *older)]))
-        || passes(number(libc::SYS_io_uring_setup), None)
+        || [libc::SYS_io_uring_setup, libc::SYS_io_uring_enter]
+            .map(number)
+            .iter()
+            .any(|ring| passes(*ring, None))
         || (0..FAMILIES)
             .filter(|family| *family != UNIX)
             .any(|family| makers.iter().any(|maker| passes(*maker, Some(family))))

@@ -343,8 +343,10 @@ fn a_filter_that_lets_network_sockets_be_made_is_known() {
         assert!(made(&[], Action::Log) && made(&[], Action::Notify) && made(&[], Action::Trace(1)));
         assert!(!made(&[], Action::Trap(1)) && !made(&[], ENOSYS) && !made(&[], Action::KillThread));
     }
-    assert!(network_sockets(libc::SYS_io_uring_setup, Some(rule(&[], Action::Allow)), EPERM));
-    assert!(!network_sockets(libc::SYS_io_uring_setup, Some(rule(&[], ENOSYS)), EPERM));
+    for call in [libc::SYS_io_uring_setup, libc::SYS_io_uring_enter] {
+        assert!(network_sockets(call, Some(rule(&[], Action::Allow)), EPERM));
+        assert!(!network_sockets(call, Some(rule(&[], ENOSYS)), EPERM));
+    }
 }
 
 #[test]

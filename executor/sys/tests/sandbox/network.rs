@@ -26,7 +26,9 @@ fn unix_sockets_only() -> Program {
     for call in [libc::SYS_socket, libc::SYS_socketpair] {
         rules.insert(number(call), Rule { when: when.clone(), then: refused });
     }
-    rules.insert(number(libc::SYS_io_uring_setup), Rule { when: Vec::new(), then: refused });
+    for call in [libc::SYS_io_uring_setup, libc::SYS_io_uring_enter] {
+        rules.insert(number(call), Rule { when: Vec::new(), then: refused });
+    }
     let architecture =
         if cfg!(target_arch = "x86_64") { Architecture::X86_64 } else { Architecture::Aarch64 };
     compile(&Policy { architecture, rules, otherwise: Action::Allow }).unwrap()

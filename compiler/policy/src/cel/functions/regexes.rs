@@ -192,6 +192,16 @@ fn translate(pattern: &str) -> Result<String, PatternError> {
                 out.push(char);
                 after
             }
+            // Behind a class or at the start it is a character; elsewhere it would be a range to a class, which is none.
+            '-' if in_class && is_class_escape(after) => {
+                let begins_range =
+                    !["[", "[^", "]"].iter().any(|end| out.ends_with(end)) || out.ends_with("\\]");
+                if begins_range {
+                    return Err(PatternError::Escape('-'));
+                }
+                out.push_str("\\-");
+                after
+            }
             // `a--b` is a set difference to the crate; RE2 reads a range that starts at `-`.
             '-' if in_class && after.starts_with('-') => {
                 out.push_str("\\-");
@@ -214,6 +224,11 @@ fn translate(pattern: &str) -> Result<String, PatternError> {
         };
     }
     Ok(out)
+}
+
+/// Whether an escape that stands for a class is next.
+fn is_class_escape(rest: &str) -> bool {
+    rest.strip_prefix('\\').is_some_and(|letter| letter.starts_with(['d', 'w', 's', 'D', 'W', 'S']))
 }
 
 /// The start of a class: `^` negates, and a leading `]` is a character.
@@ -243,12 +258,10 @@ fn escape<'p>(after: &'p str, in_class: bool, out: &mut String) -> Result<&'p st
     };
     let rest = after.get(char.len_utf8()..).unwrap_or_default();
     let ascii = match (char, in_class) {
-        ('d', true) => "0-9",
-        ('w', true) => "0-9A-Za-z_",
-        ('s', true) => r"\t\n\f\r ",
-        ('d', false) => "[0-9]",
-        ('w', false) => "[0-9A-Za-z_]",
-        ('s', false) => r"[\t\n\f\r ]",
+        // In a class as well a class of their own: a `-` behind them makes no range.
+        ('d', _) => "[0-9]",
+        ('w', _) => "[0-9A-Za-z_]",
+        ('s', _) => r"[\t\n\f\r ]",
         ('D', _) => "[^0-9]",
         ('W', _) => "[^0-9A-Za-z_]",
         ('S', _) => r"[^\t\n\f\r ]",

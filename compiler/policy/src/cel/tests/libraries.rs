@@ -305,6 +305,21 @@ fn patterns_are_re2_s() {
     assert_eq!(matches("\u{661}", r"^\d$"), "false");
     assert_eq!(matches("\u{661}", r"^[\d]$"), "false");
     assert_eq!(matches("\u{661}", r"^\D$"), "true");
+    // A class in a class begins no range, as in Go's `regexp`.
+    for (text, pattern, is_match) in [
+        ("a$(b)", r"^[\w\s-.]+$", "false"),
+        ("a-b. c", r"^[\w\s-.]+$", "true"),
+        ("A0!", r"^[\s-a-z]+$", "false"),
+        ("a-b", r"^[\w-z]+$", "true"),
+        ("`", r"^[\w-z]+$", "false"),
+        ("5-a", r"^[\w-\d]+$", "true"),
+        ("-4", r"^[-\d]+$", "true"),
+        ("4-", r"^[\d-]+$", "true"),
+        ("/", r"^[\d--:]$", "true"),
+    ] {
+        assert_eq!(matches(text, pattern), is_match, "{text} {pattern}");
+    }
+    assert!(matches("5", r"^[!-\d]$").contains("unknown escape"), "{}", matches("5", r"^[!-\d]$"));
     assert_eq!(matches("é", r"^\w$"), "false");
     assert_eq!(matches("a b", r"^\w\s\w$"), "true");
     assert_eq!(matches("\u{b}", r"\s"), "false");

@@ -87,14 +87,15 @@ impl Networks {
     /// Clones in a namespace that no other process is in; only the child stays there.
     pub(super) fn within(&mut self, clone: impl FnOnce() -> Result<Cloned, Errno>) -> Result<Cloned, Errno> {
         let Some(stock) = &mut self.stock else { return clone() };
-        let network = stock.enter()?;
-        let cloned = clone();
+        let entered = stock.enter();
+        // Also where none could be entered: this thread may have left one that it had entered before.
+        let cloned = entered.as_ref().map_or_else(|errno| Err(*errno), |_| clone());
         let holder = match &cloned {
             Ok(Cloned::Child) => return cloned,
             Ok(Cloned::Parent { pidfd, .. }) => Some(pidfd.as_fd()),
             Err(_) => None,
         };
-        if let Some((used, holder)) = stock.used.as_mut().zip(holder) {
+        if let (Some(used), Some(holder), Ok(network)) = (&mut stock.used, holder, entered) {
             used.lend(network, holder);
         }
         if let Err(errno) = process::join(self.home.as_fd(), libc::CLONE_NEWNET) {
