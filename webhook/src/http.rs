@@ -19,7 +19,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout_at;
 
 use crate::body::{self, BodyError};
-use crate::cluster::{self, Asked};
+use crate::cluster::{self, Asked, Cluster};
 use crate::deadline::Deadline;
 use crate::judge::{self, Judged, Round};
 use crate::limits::{EVIDENCE_MARGIN, INLINE_BODY_BYTES};
@@ -169,16 +169,7 @@ async fn judged(
     }
     let judged = match (how, &state.cluster) {
         (How::Policy(phase), _) => with_evidence(state, &held.bytes, phase, deadline).await,
-        (How::Asked(asked), Some(cluster)) => {
-            let snapshot = state.snapshot.load_full();
-            match turn(state, &held.bytes, deadline).await {
-                Some(_turn) => {
-                    let judging = cluster::judge(cluster, &snapshot, &held.bytes, asked, deadline.at());
-                    timeout_at(deadline.at(), judging).await.ok()
-                }
-                None => None,
-            }
-        }
+        (How::Asked(asked), Some(cluster)) => of_cluster(state, cluster, &held.bytes, asked, deadline).await,
         (How::Asked(_), None) => None,
     };
     match judged {
@@ -200,6 +191,20 @@ async fn judged(
             refuse(RefusedLabel::panic, StatusCode::INTERNAL_SERVER_ERROR, message)
         }
     }
+}
+
+/// Judges a review of Bailiwick's own objects or of connections, a large one in its turn; `None` if the deadline passed
+/// first.
+async fn of_cluster(
+    state: &State,
+    cluster: &Cluster,
+    body: &Bytes,
+    asked: Asked,
+    deadline: Deadline,
+) -> Option<Judged> {
+    let _turn = turn(state, body, deadline).await?;
+    let snapshot = state.snapshot.load_full();
+    timeout_at(deadline.at(), cluster::judge(cluster, &snapshot, body, asked, deadline.at())).await.ok()
 }
 
 /// Judges, and between judgements fetches the facts about images and the authorizer's answers that they need.
