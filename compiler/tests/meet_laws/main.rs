@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
+mod ceilings;
+#[cfg(test)]
 mod diff_alternatives;
 #[cfg(test)]
 mod diff_gates;
