@@ -266,6 +266,29 @@ mod tests {
     }
 
     #[test]
+    fn an_admission_policy_and_its_binding_wait_for_both_and_not_for_what_bindings_share() {
+        let mut derived = derived("Enforce");
+        let packs = json!({ "annotations": { PACKS_ANNOTATION: "a@0.9.0" } });
+        let kinds = [Kind::ValidatingAdmissionPolicy, Kind::ValidatingAdmissionPolicyBinding];
+        let new = kinds.map(|kind| object(kind, "bailiwick-new", &json!({})).key);
+        let shared = object(kinds[0], bailiwick_compiler::emit::BINDINGS, &json!({})).key;
+        for key in new.iter().chain([&shared]) {
+            derived.bindings_of.insert(key.clone(), vec!["a".to_owned()]);
+        }
+        let keep = keep(&derived, Some(&[]));
+        let withdrawn = Keep { withdrawn: true, ..self::keep(&derived, Some(&[])) };
+        for (old, new) in kinds.iter().flat_map(|kind| new.iter().map(move |new| (*kind, new))) {
+            let old = object(old, "bailiwick-old", &packs);
+            assert!(keep.awaits(&old, &[new].into()), "{old:?} {new:?}");
+            assert!(
+                !keep.awaits(&old, &[&shared].into()),
+                "{old:?}: one binding in trouble holds all others"
+            );
+            assert!(!withdrawn.awaits(&old, &[new].into()), "a disarmament takes effect");
+        }
+    }
+
+    #[test]
     fn no_control_goes_while_a_binding_is_lost() {
         let controls = [
             Kind::NetworkPolicy,
