@@ -12,6 +12,7 @@ pub mod http;
 pub mod https;
 pub mod images;
 pub mod npm_package;
+pub mod nsjail;
 pub mod patience;
 pub mod pod_security_fixtures;
 pub mod programs;

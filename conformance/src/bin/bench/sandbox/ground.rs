@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use bailiwick_conformance::programs;
+use bailiwick_conformance::{nsjail, programs};
 use bailiwick_executor::confine;
 use bailiwick_executor::host::Host;
 use bailiwick_policy::bundle;
@@ -51,7 +51,7 @@ pub(super) struct Ground {
     folder: tempfile::TempDir,
     pub(super) host: Host,
     nsjail: Option<PathBuf>,
-    _groups: Groups,
+    _groups: nsjail::Groups,
 }
 
 impl Ground {
@@ -62,7 +62,7 @@ impl Ground {
         compile(folder.path())?;
         let group = format!("bailiwick-bench-{}", std::process::id());
         let host = Host::with(programs::find("bailiwick-launcher")?, &group)?;
-        Ok(Self { folder, host, nsjail: nsjail(), _groups: Groups::make() })
+        Ok(Self { folder, host, nsjail: nsjail(), _groups: nsjail::Groups::make()? })
     }
 
     /// A sandbox of the policy, with a session's workspace if it has a place for one.
@@ -113,26 +113,6 @@ pub(super) fn compile(folder: &Path) -> anyhow::Result<()> {
     std::fs::copy(cell.join("bundle.json"), folder.join("bundle.json"))?;
     std::fs::copy(cell.join("nsjail/plain.cfg"), folder.join("plain.cfg"))?;
     Ok(())
-}
-
-/// nsjail's own cgroups on cgroup v1, removed again.
-struct Groups(Vec<PathBuf>);
-
-impl Groups {
-    fn make() -> Self {
-        let parents = ["memory", "pids", "cpu"].map(|name| Path::new("/sys/fs/cgroup").join(name));
-        let groups = parents.into_iter().filter(|parent| parent.is_dir()).map(|parent| parent.join("NSJAIL"));
-        Self(groups.filter(|group| std::fs::create_dir(group).is_ok()).collect())
-    }
-}
-
-impl Drop for Groups {
-    fn drop(&mut self) {
-        for group in &self.0 {
-            // One that is not empty stays.
-            let _ = std::fs::remove_dir(group);
-        }
-    }
 }
 
 /// Starts a program without a sandbox, its output through a pipe, and waits for it: the baseline for the cost
