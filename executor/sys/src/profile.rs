@@ -237,6 +237,8 @@ pub enum Layer {
     NetworkOwner,
     /// A network namespace in which something may be left is used once.
     NetworkOnce,
+    /// A place in which something may be left is used once.
+    PlaceAsNew,
     IpcNamespace,
 }
 

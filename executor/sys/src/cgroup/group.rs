@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::call::{Errno, file};
-use crate::profile::CgroupLimits;
+use crate::profile::{CgroupLimits, Profile};
 use crate::step::{Fault, Step, attempt};
 
 use super::files::Directory;
-use super::meters::Meters;
+use super::meters::{Meters, PlaceMeters};
+use super::places::Place;
 use super::{CgroupError, CgroupRoot, Layout, files, kill_all, remove_when_empty};
 
 /// Period of the processor quota: the kernel's default, which a new group has. A shorter one costs more timer
@@ -29,20 +30,44 @@ pub(crate) struct Facts {
     pub(crate) refused_forks: u64,
 }
 
-/// The group of one sandbox. Dropping it kills what is inside and removes it.
+/// The group of one sandbox. Dropping it kills what is inside and removes it, or keeps its place.
 #[derive(Debug)]
 pub(crate) struct Group {
     /// Boxed, like the meters, because the value is moved through every state of a sandbox.
     layout: Box<Layout<Directory>>,
     meters: Option<Box<Meters>>,
     root: Arc<CgroupRoot>,
+    /// The counters of its place, if that has been another sandbox's before, until the group is complete.
+    place: Option<Box<PlaceMeters>>,
+    /// What is written in its place, once that may be kept.
+    limits: Option<CgroupLimits>,
+    /// Whether a place is kept whatever was left in it.
+    #[cfg(feature = "fault-injection")]
+    unchecked: bool,
     removed: bool,
 }
 
 impl Group {
     /// A group that does not exist yet.
     pub(super) fn planned(layout: Layout<Directory>, root: Arc<CgroupRoot>) -> Self {
-        Self { layout: Box::new(layout), meters: None, root, removed: false }
+        Self {
+            layout: Box::new(layout),
+            meters: None,
+            root,
+            place: None,
+            limits: None,
+            #[cfg(feature = "fault-injection")]
+            unchecked: false,
+            removed: false,
+        }
+    }
+
+    /// A group of which only the part of memory does not exist yet.
+    pub(super) fn again(fresh: Layout<Directory>, place: Place, root: Arc<CgroupRoot>) -> Self {
+        let layout = place.layout.with_memory_of(fresh);
+        let mut group = Self::planned(layout, root);
+        group.place = Some(Box::new(place.meters));
+        group
     }
 
     /// Makes the directory into which processes are cloned: all that a launcher needs to begin.
@@ -60,10 +85,22 @@ impl Group {
     /// # Errors
     /// The step that failed.
     pub(crate) fn complete(&mut self, limits: &CgroupLimits) -> Result<(), Fault> {
-        self.separate().into_iter().try_for_each(Directory::make)?;
-        self.limit(limits)?;
-        self.meters = Some(Box::new(Meters::open(&self.layout)));
+        let place = self.place.take().map(|meters| meters.begin_again());
+        let again = place.is_some();
+        let missing = if again { vec![self.layout.memory()] } else { self.separate() };
+        missing.into_iter().try_for_each(Directory::make)?;
+        self.limit(limits, again)?;
+        self.meters = Some(Box::new(Meters::open(&self.layout, place)));
         Ok(())
+    }
+
+    /// Allows its place to be kept when it is cleared: every process in it is one that is ended by then.
+    pub(crate) fn allow_again(&mut self, profile: &Profile) {
+        self.limits = Some(profile.cgroup);
+        #[cfg(feature = "fault-injection")]
+        {
+            self.unchecked = !profile.has(crate::profile::Layer::PlaceAsNew);
+        }
     }
 
     /// The directories into which processes are not cloned: they enter these by themselves (v1).
@@ -77,8 +114,13 @@ impl Group {
         self.separate().len()
     }
 
-    fn limit(&self, limits: &CgroupLimits) -> Result<(), Fault> {
+    /// Writes the limits: those of a place that was used before are there.
+    fn limit(&self, limits: &CgroupLimits, again: bool) -> Result<(), Fault> {
+        let memory = &self.layout.memory().path;
         for (directory, name, text) in self.limit_files(limits) {
+            if again && directory.path != *memory {
+                continue;
+            }
             let path = directory.file(name);
             attempt(Step::CgroupLimits, &path, || match file::put(directory.at(), &path, text.as_bytes()) {
                 // Without swap there is nothing to limit, and the file is absent.
@@ -140,12 +182,12 @@ impl Group {
 
     /// Processor time so far of everything inside; `None` where the kernel does not count it for the group.
     pub(crate) fn cpu_time(&self) -> Option<Duration> {
-        self.meters.as_ref()?.cpu_time()
+        self.meters.as_ref()?.place().cpu_time()
     }
 
     /// How many processes and threads are in it now; `None` where the kernel does not count them.
     pub(crate) fn processes(&self) -> Option<u64> {
-        self.meters.as_ref()?.processes()
+        self.meters.as_ref()?.place().processes()
     }
 
     /// All that the group reports.
@@ -162,7 +204,7 @@ impl Group {
         file::put(unified.at(), &unified.file("cgroup.kill"), b"1")
     }
 
-    /// Kills whatever is still inside and removes the group.
+    /// Kills whatever is still inside and removes the group, except a place that may be used again.
     ///
     /// # Errors
     /// When it is still busy after the deadline; the next start then removes it.
@@ -171,13 +213,21 @@ impl Group {
             return Ok(());
         }
         self.removed = true;
-        let mut outcome = Ok(());
-        for directory in self.layout.distinct() {
-            if let Err(error) = remove_or_kill(directory) {
-                outcome = Err(error);
-            }
-        }
-        outcome
+        let memory = remove_or_kill(self.layout.memory());
+        let place = self.place_to_keep().filter(|_| memory.is_ok());
+        let Some(place) = place else { return memory.and(remove_all(&self.layout.besides_memory())) };
+        let surplus = self.root.places.keep(place);
+        surplus.map_or(Ok(()), |surplus| remove_all(&surplus.layout.besides_memory()))
+    }
+
+    /// Its place, if it may be kept and nothing of the sandbox is left in it.
+    fn place_to_keep(&mut self) -> Option<Place> {
+        let (limits, meters) = (self.limits.take()?, self.meters.take()?);
+        let as_new = meters.place().is_as_new();
+        #[cfg(feature = "fault-injection")]
+        let as_new = as_new || self.unchecked;
+        let kept = as_new && self.layout.has_place();
+        kept.then(|| Place { limits, layout: (*self.layout).clone(), meters: meters.into_place() })
     }
 }
 
@@ -185,6 +235,11 @@ impl Drop for Group {
     fn drop(&mut self) {
         let _ = self.clear();
     }
+}
+
+/// Removes directories, all that can be.
+fn remove_all(directories: &[&Directory]) -> Result<(), CgroupError> {
+    directories.iter().map(|directory| remove_or_kill(directory)).fold(Ok(()), Result::and)
 }
 
 /// Removes a directory that should be empty; if it is not, kills what is in it first.

@@ -22,64 +22,109 @@ struct Meter {
 /// The open files of a group. Those that the kernel does not provide are absent.
 #[derive(Debug)]
 pub(super) struct Meters {
+    place: PlaceMeters,
+    peak_memory: Option<Meter>,
+    oom_kills: Option<Meter>,
+}
+
+/// Those of them that are not about memory.
+#[derive(Debug)]
+pub(super) struct PlaceMeters {
     cpu: Option<Meter>,
     /// Nanoseconds in one unit of `cpu`.
     cpu_unit: u64,
-    peak_memory: Option<Meter>,
-    oom_kills: Option<Meter>,
+    /// What `cpu` was when this sandbox began.
+    cpu_before: u64,
     refused_forks: Option<Meter>,
     processes: Option<Meter>,
+    /// How often the quota made the group wait (v1).
+    throttled: Option<Meter>,
 }
 
 impl Meters {
-    /// Opens the files of an existing group.
+    /// Opens the files of an existing group, as far as they are not open.
+    pub(super) fn open(layout: &Layout<Directory>, place: Option<PlaceMeters>) -> Self {
+        let place = place.unwrap_or_else(|| PlaceMeters::open(layout));
+        let (peak, kills) = match layout {
+            Layout::V1 { .. } => ("memory.max_usage_in_bytes", "memory.oom_control"),
+            Layout::V2 { .. } => ("memory.peak", "memory.events"),
+        };
+        let memory = layout.memory();
+        let peak_memory = Meter::open(memory, peak, None);
+        Self { place, peak_memory, oom_kills: Meter::open(memory, kills, Some("oom_kill")) }
+    }
+
+    pub(super) fn place(&self) -> &PlaceMeters {
+        &self.place
+    }
+
+    pub(super) fn into_place(self) -> PlaceMeters {
+        self.place
+    }
+
+    /// All that the group reports.
+    pub(super) fn facts(&self) -> Facts {
+        Facts {
+            cpu: self.place.cpu_time(),
+            peak_memory: count(self.peak_memory.as_ref()),
+            oom_kills: count(self.oom_kills.as_ref()).unwrap_or(0),
+            refused_forks: count(self.place.refused_forks.as_ref()).unwrap_or(0),
+        }
+    }
+}
+
+impl PlaceMeters {
     pub(super) fn open(layout: &Layout<Directory>) -> Self {
         let unified_time = |group: &Directory| Meter::open(group, "cpu.stat", Some("usage_usec"));
-        match layout {
-            Layout::V1 { memory, pids, usage, unified, .. } => {
+        let (pids, cpu, cpu_unit, throttled) = match layout {
+            Layout::V1 { pids, cpu, usage, unified, .. } => {
                 let own = usage.as_ref().and_then(|usage| Meter::open(usage, "cpuacct.usage", None));
                 let cpu_unit = if own.is_some() { 1 } else { 1000 };
-                Self {
-                    cpu: own.or_else(|| unified.as_ref().and_then(unified_time)),
-                    cpu_unit,
-                    peak_memory: Meter::open(memory, "memory.max_usage_in_bytes", None),
-                    oom_kills: Meter::open(memory, "memory.oom_control", Some("oom_kill")),
-                    refused_forks: Meter::open(pids, "pids.events", Some("max")),
-                    processes: Meter::open(pids, "pids.current", None),
-                }
+                let time = own.or_else(|| unified.as_ref().and_then(unified_time));
+                (pids, time, cpu_unit, Meter::open(cpu, "cpu.stat", Some("nr_throttled")))
             }
-            Layout::V2 { group } => Self {
-                cpu: unified_time(group),
-                cpu_unit: 1000,
-                peak_memory: Meter::open(group, "memory.peak", None),
-                oom_kills: Meter::open(group, "memory.events", Some("oom_kill")),
-                refused_forks: Meter::open(group, "pids.events", Some("max")),
-                processes: Meter::open(group, "pids.current", None),
-            },
+            Layout::V2 { group } => (group, unified_time(group), 1000, None),
+        };
+        Self {
+            cpu,
+            cpu_unit,
+            cpu_before: 0,
+            refused_forks: Meter::open(pids, "pids.events", Some("max")),
+            processes: Meter::open(pids, "pids.current", None),
+            throttled,
         }
+    }
+
+    /// Counts from here, for another sandbox. Time that cannot be told from that of the last one is nobody's.
+    pub(super) fn begin_again(mut self) -> Self {
+        let before = count(self.cpu.as_ref());
+        self.cpu = self.cpu.filter(|_| before.is_some());
+        self.cpu_before = before.unwrap_or(0);
+        self
+    }
+
+    /// Whether there is nothing in the group, and its limits have never been reached. Quota that was used up
+    /// would be missing to the next sandbox, and forks that were refused would be counted as its own.
+    pub(super) fn is_as_new(&self) -> bool {
+        [&self.processes, &self.refused_forks, &self.throttled]
+            .into_iter()
+            .all(|meter| count(meter.as_ref()) == Some(0))
     }
 
     /// Processor time so far of everything inside; `None` where the kernel does not count it for the group.
     pub(super) fn cpu_time(&self) -> Option<Duration> {
-        let units = self.cpu.as_ref()?.read()?;
+        let units = self.cpu.as_ref()?.read()?.saturating_sub(self.cpu_before);
         Some(Duration::from_nanos(units.saturating_mul(self.cpu_unit)))
     }
 
     /// How many processes and threads are in the group now.
     pub(super) fn processes(&self) -> Option<u64> {
-        self.processes.as_ref()?.read()
+        count(self.processes.as_ref())
     }
+}
 
-    /// All that the group reports.
-    pub(super) fn facts(&self) -> Facts {
-        let count = |meter: &Option<Meter>| meter.as_ref().and_then(Meter::read);
-        Facts {
-            cpu: self.cpu_time(),
-            peak_memory: count(&self.peak_memory),
-            oom_kills: count(&self.oom_kills).unwrap_or(0),
-            refused_forks: count(&self.refused_forks).unwrap_or(0),
-        }
-    }
+fn count(meter: Option<&Meter>) -> Option<u64> {
+    meter?.read()
 }
 
 impl Meter {

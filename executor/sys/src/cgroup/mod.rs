@@ -10,12 +10,14 @@
 //!
 //! Placing differs: on v2 a process is cloned into its group (`CLONE_INTO_CGROUP`); on v1 it writes itself
 //! there. Both happen while a sandbox is built, never while a request waits. On v1 the launcher clones the
-//! holder while the directories for it to enter are being made.
+//! holder while the directories for it to enter are being made; most of them are there from an earlier sandbox
+//! (`places`).
 
 mod files;
 mod group;
 mod meters;
 mod mounts;
+mod places;
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -25,11 +27,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::call::{Errno, file, process};
+use crate::profile::CgroupLimits;
 use crate::step::Fault;
 
 use files::Directory;
 pub(crate) use group::{Facts, Group};
 pub use mounts::Found;
+use places::Places;
 
 /// Where launchers and keepers are. A process that clones into a group must be allowed to write the
 /// `cgroup.procs` of that group and of its closest common ancestor with the process's own group (cgroups(7),
@@ -103,6 +107,14 @@ impl<D> Layout<D> {
         })
     }
 
+    /// The directory to which memory is charged.
+    fn memory(&self) -> &D {
+        match self {
+            Self::V1 { memory, .. } => memory,
+            Self::V2 { group } => group,
+        }
+    }
+
     /// The directory of the unified hierarchy, into which processes are cloned.
     fn unified(&self) -> Option<&D> {
         match self {
@@ -119,6 +131,27 @@ impl Layout<Directory> {
         all.sort_unstable_by(|one, other| one.path.cmp(&other.path));
         all.dedup_by(|one, other| one.path == other.path);
         all
+    }
+
+    /// Every directory once, except that of memory.
+    fn besides_memory(&self) -> Vec<&Directory> {
+        let memory = &self.memory().path;
+        self.distinct().into_iter().filter(|directory| directory.path != *memory).collect()
+    }
+
+    /// Whether memory has a directory of its own, and the other controllers another one.
+    fn has_place(&self) -> bool {
+        let Self::V1 { memory, pids, cpu, usage, unified } = self else { return false };
+        let mut others = [pids, cpu].into_iter().chain(usage).chain(unified);
+        others.all(|other| other.path != memory.path)
+    }
+
+    /// The same place with the memory of another group.
+    fn with_memory_of(mut self, fresh: Self) -> Self {
+        if let (Self::V1 { memory, .. }, Self::V1 { memory: fresh, .. }) = (&mut self, fresh) {
+            *memory = fresh;
+        }
+        self
     }
 }
 
@@ -139,6 +172,7 @@ pub struct CgroupRoot {
     /// died is free.
     layout: Layout<Directory>,
     next: AtomicU64,
+    places: Places,
     /// The launcher's uid outside, which must be able to place holders and workers; `None` when it is this
     /// process's own.
     placer: Option<u32>,
@@ -173,7 +207,7 @@ impl CgroupRoot {
             locked.insert(path.clone(), Arc::clone(&lock));
             Ok(Directory::of_root(path.clone(), lock))
         })?;
-        let root = Self { layout, next: AtomicU64::new(1), placer: None };
+        let root = Self { layout, next: AtomicU64::new(1), places: Places::default(), placer: None };
         root.sweep();
         if let Layout::V2 { group } = &root.layout {
             mounts::delegate(&group.path)?;
@@ -239,9 +273,15 @@ impl CgroupRoot {
     ///
     /// # Errors
     /// The step that failed; what was made by then is removed.
-    pub(crate) fn begin(self: &Arc<Self>) -> Result<Group, Fault> {
-        let name = format!("sandbox-{}", self.next.fetch_add(1, Ordering::Relaxed));
-        let layout = self.layout.map(|root| root.group(&name));
+    pub(crate) fn begin(self: &Arc<Self>, limits: &CgroupLimits) -> Result<Group, Fault> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let memory = &self.layout.memory().path;
+        let layout = self.layout.map(|root| {
+            root.group(&format!("{}-{number}", if root.path == *memory { "sandbox" } else { "place" }))
+        });
+        if let Some(place) = self.places.take(limits) {
+            return Ok(Group::again(layout, place, Arc::clone(self)));
+        }
         let group = Group::planned(layout, Arc::clone(self));
         group.begin()?;
         Ok(group)

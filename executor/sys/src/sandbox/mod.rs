@@ -130,7 +130,7 @@ impl Launcher {
             return Err(SandboxError::WorkspacePlace);
         }
         let group = match &self.host.cgroups {
-            Some(root) => Some(root.begin()?),
+            Some(root) => Some(root.begin(&self.profile.cgroup)?),
             None => None,
         };
         let lent = build.workspace.map(Workspace::lend).transpose()?;
@@ -147,7 +147,7 @@ impl Launcher {
         let answer = self.ask(message, &passed, &mut remains, ours.control.as_fd());
         drop(theirs);
         match answer {
-            Ok(()) => {}
+            Ok(()) => remains.are_known(&self.profile),
             Err(Unbuilt::Refused(fault)) => return Err(fault.into()),
             Err(Unbuilt::Lost(fault)) => {
                 remains.let_go();

@@ -11,7 +11,7 @@ use crate::cgroup::{CgroupError, Facts, Group};
 use crate::host::Identity;
 use crate::launcher::NOT_EXECUTED;
 use crate::outcome::{Cause, Exit, Outcome, Source, Spent, Usage, classify};
-use crate::profile::CgroupLimits;
+use crate::profile::{CgroupLimits, Profile};
 use crate::step::{Fault, Step, attempt};
 use crate::wire::{self, MAX_MESSAGE};
 
@@ -187,6 +187,13 @@ impl Remains {
 
     pub(super) fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// Both processes were reported, so nothing is inside that `end` does not wait for.
+    pub(super) fn are_known(&mut self, profile: &Profile) {
+        if let Some(group) = &mut self.group {
+            group.allow_again(profile);
+        }
     }
 
     /// A copy of the worker's pidfd, to wait on while this value keeps its own to clear away.

@@ -173,6 +173,13 @@ struct Arena {
     launchers: BTreeMap<String, Launcher>,
 }
 
+/// Whether a group is one of those that the next sandbox gets, with nothing in it.
+fn is_empty_place(group: &Path) -> bool {
+    let name = group.file_name().unwrap_or_default().to_string_lossy();
+    let inside = std::fs::read_to_string(group.join("cgroup.procs"));
+    name.starts_with("place-") && inside.is_ok_and(|inside| inside.is_empty())
+}
+
 /// Held while processes are started: those of two tests could not be told apart.
 static ALONE: Mutex<()> = Mutex::new(());
 
@@ -211,8 +218,9 @@ impl Arena {
         for root in &self.roots {
             let entries =
                 std::fs::read_dir(root).expect("the root is there").map(|entry| entry.unwrap().path());
-            // The launchers, which continue to run, have a group of their own.
-            let of_sandboxes = |path: &PathBuf| path.is_dir() && !path.ends_with("outposts");
+            // The launchers, which continue to run, have a group of their own; a place that is kept is empty.
+            let of_sandboxes =
+                |path: &PathBuf| path.is_dir() && !path.ends_with("outposts") && !is_empty_place(path);
             let groups: Vec<_> = entries.filter(of_sandboxes).collect();
             assert!(groups.is_empty(), "groups are left by {what}: {groups:?}");
         }

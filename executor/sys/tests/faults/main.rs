@@ -98,7 +98,7 @@ impl Witness {
         (faults, ran)
     }
 
-    /// Groups of sandboxes that exist.
+    /// Groups of sandboxes that exist. Places that are kept for the next sandbox are not among them.
     fn groups(&self) -> usize {
         let entries = self.groups.iter().filter_map(|root| std::fs::read_dir(root).ok()).flatten().flatten();
         entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("sandbox-")).count()

@@ -9,5 +9,6 @@ mod isolation;
 mod network;
 mod ordinary;
 mod owner;
+mod places;
 mod pool;
 mod workspace;
