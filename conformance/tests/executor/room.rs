@@ -5,6 +5,7 @@ use std::io::{Read, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use bailiwick_conformance::patience::until;
 use bailiwick_conformance::programs::Executor;
@@ -183,4 +184,35 @@ fn calls_that_no_rule_is_about_do_not_fill_the_disk_with_their_arguments() {
         (Some(6), &json!(1), &json!(2), &json!([])),
         "{report}"
     );
+}
+
+/// A caller must not get rid of its records where a directory that is too large goes away.
+#[test]
+fn in_a_state_directory_that_is_as_large_as_it_may_be_nothing_begins_and_nothing_is_lost() {
+    let stage = Stage::new(&own_pack());
+    // A segment has 16 MiB from the start.
+    let executor = stage.start(&["--max-state-bytes", &(17 << 20).to_string()]);
+    let mut caller = Caller::new(&executor);
+    let (mut ran, began) = (0, Instant::now());
+    let refusal = loop {
+        assert!(began.elapsed() < Duration::from_secs(300), "{ran} calls fit into a megabyte");
+        match caller.call("shell.exec", json!({ "command": "head -c 60000 /dev/urandom" })) {
+            (200, call) => assert_eq!(call["outcome"]["kind"], "Exited"),
+            (status, refusal) => break (status, refusal),
+        }
+        ran += 1;
+    };
+    assert_eq!((refusal.0, &refusal.1["error"]), (503, &json!("not-recorded")), "{refusal:?}");
+    assert!(ran > 1 && refusal.1["message"].to_string().contains("17825792 bytes"), "{refusal:?}");
+    let ready = caller.client.get("/readyz").expect("an answer");
+    assert!(ready.status == 503 && String::from_utf8_lossy(&ready.body).contains("17825792"), "{ready:?}");
+    let session = caller.client.post("/v1/sessions", b"").expect("an answer");
+    assert_eq!(session.status, 503);
+    assert!(executor.terminate().expect("it ends").success());
+    // Also the end of the session is in it, and the log is written on where there is room.
+    let (code, said) = stage.verify();
+    assert!(matches!(code, Some(0 | 6)), "{code:?} {said}");
+    let executor = stage.start(&["--max-state-bytes", &(80 << 20).to_string()]);
+    assert_eq!(Caller::new(&executor).call("shell.exec", json!({ "command": "true" })).0, 200);
+    assert!(executor.terminate().expect("it ends").success());
 }

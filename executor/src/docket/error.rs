@@ -18,6 +18,12 @@ pub enum DocketError {
     /// The state has no room for what the record would add. Nothing was recorded.
     #[error("{0}")]
     Full(StateError),
+    /// The state directory is as large as it may be. What has begun is recorded to its end.
+    #[error("the state directory has the {0} bytes that it may have")]
+    Extent(u64),
+    /// How large the state directory is cannot be found out.
+    #[error("the size of the state directory is unknown: {0}")]
+    Unmeasured(String),
     /// A record did not apply to the state. A fault of ours; nothing is decided until the state is read back.
     #[error("the state and the log have parted: {0}")]
     State(#[from] StateError),
@@ -56,6 +62,9 @@ impl DocketError {
             }
             Self::Append(AppendError::Io(_) | AppendError::NotYet(_)) => {
                 "free or repair the disk that holds the state directory; the executor then resumes by itself"
+            }
+            Self::Extent(_) => {
+                "copy the log, and start the executor with a new directory as --state, or with a larger --max-state-bytes"
             }
             Self::Append(AppendError::Fenced) => "end one of the two executors of this state directory",
             Self::Append(AppendError::Sealed) => "start the executor with a new state directory",

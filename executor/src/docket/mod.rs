@@ -13,6 +13,7 @@
 
 mod entries;
 mod error;
+mod extent;
 mod owed;
 mod questions;
 mod sessions;
@@ -34,6 +35,7 @@ use serde_json::{Value, json};
 
 use crate::book::Book;
 use crate::clock::{BehindLog, Clock, ClockError};
+use extent::Extent;
 
 /// What is kept of values when no pack says otherwise.
 const DEFAULT_AUDIT: Audit = Audit {
@@ -129,6 +131,7 @@ pub struct Docket {
     book: Mutex<Book>,
     clock: Clock,
     audit: Audit,
+    extent: Extent,
 }
 
 impl Docket {
@@ -159,12 +162,20 @@ impl Docket {
             book: Mutex::new(Book::new(state, failures)),
             clock: Clock::start(),
             audit: audit.unwrap_or(DEFAULT_AUDIT),
+            extent: Extent::of(dir),
         };
         if behind == BehindLog::Accepted {
             docket.accept_clock()?;
         }
         docket.close_all("the executor was started anew")?;
         Ok(docket)
+    }
+
+    /// The same with a limit on its state directory, in bytes: at that size no call and no session begins any more.
+    #[must_use]
+    pub fn limited(mut self, most: Option<u64>) -> Self {
+        self.extent.most = most;
+        self
     }
 
     /// The policy.
@@ -202,6 +213,7 @@ impl Docket {
         approval: Option<&VerifiedApproval>,
         key: Option<&str>,
     ) -> Result<Decided, DocketError> {
+        self.extent.check()?;
         let mut book = self.book()?;
         let now_ms = self.clock.now_ms(book.state().now_ms())?;
         let decision = decide_tool_call(&self.policy, call, book.state(), now_ms, approval);
@@ -318,7 +330,8 @@ impl Docket {
     /// Why they are not.
     pub fn health(&self) -> Result<(), DocketError> {
         self.lock().parted()?;
-        Ok(self.writer.health().accepts()?)
+        self.writer.health().accepts()?;
+        self.extent.check()
     }
 
     /// Records a change of the state, and waits for the disk without holding the book.

@@ -125,6 +125,7 @@ impl Executor {
         });
         let tools = tools.collect();
         let docket = Docket::open(&settings.state, policy, audit, settings.clock)?;
+        let docket = docket.limited(settings.limits.max_state_bytes);
         tracing::info!(log_key = docket.log_key(), digest = docket.policy().digest(), "policy in force");
         Ok(Self {
             limits: settings.limits.clone(),
