@@ -1,0 +1,74 @@
+//! What a sandbox takes of what the whole machine has, besides memory and processors: children of the executor,
+//! huge pages, pending signals, watches of files. Whatever its filter lets through, there is enough left for
+//! others.
+
+use std::mem::ManuallyDrop;
+
+use bailiwick_sys::drain::{Completed, complete};
+use bailiwick_sys::profile::Layer;
+use bailiwick_sys::{Launcher, Remains};
+
+use crate::ground::{ample, build, host, profile, python, run};
+
+/// `clone` with `CLONE_PARENT`: the new process is a child of the executor, which does not know of it.
+fn sibling() -> String {
+    format!(
+        "import ctypes, os\n\
+         pid = ctypes.CDLL(None).syscall({}, 0x8000 | 17, 0, 0, 0, 0)\n\
+         if pid == 0: os._exit(0)\n\
+         print('made' if pid > 0 else 'refused')",
+        libc::SYS_clone
+    )
+}
+
+/// The kernel keeps the first process of a sandbox until somebody waits for the sibling, and nobody would.
+#[test]
+fn a_program_makes_no_children_of_the_executor() {
+    let host = host();
+    let launcher = Launcher::spawn(&host, &profile()).unwrap();
+    let running = build(&host, &launcher).run(&python(&sibling())).unwrap();
+    let Completed { stdout, remains, .. } = complete(running, b"", &ample());
+    // If this fails, the sandbox cannot be cleared away.
+    let remains: ManuallyDrop<Remains> = ManuallyDrop::new(remains);
+    assert_eq!(String::from_utf8_lossy(&stdout.bytes), "refused\n");
+    ManuallyDrop::into_inner(remains).clear().unwrap();
+}
+
+/// `MAP_NORESERVE`: it succeeds although this machine may have no huge pages.
+const HUGE: &str = "
+import errno, mmap, os
+def attempt(act):
+    try: act(); print('taken')
+    except OSError as error: print(errno.errorcode[error.errno])
+attempt(lambda: mmap.mmap(-1, 2 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000 | 0x40000))
+attempt(lambda: os.memfd_create('x', 4))";
+
+#[test]
+fn huge_pages_of_the_machine_are_not_given_to_sandboxes() {
+    assert_eq!(run(&profile(), &python(HUGE)).ok(), "ENOMEM\nENOMEM\n");
+    let mut open = profile();
+    open.without.insert(Layer::Filter);
+    let taken = run(&open, &python(HUGE));
+    if taken.ok() != "taken\ntaken\n" {
+        eprintln!("SKIPPED: this kernel has no huge pages: {}", taken.stdout);
+    }
+}
+
+/// Watches a folder that every sandbox sees, while a program in it is run.
+const WATCH: &str = "
+import ctypes, errno, os, subprocess
+libc = ctypes.CDLL(None, use_errno=True)
+fd = libc.inotify_init1(0)
+if fd < 0: print(errno.errorcode[ctypes.get_errno()])
+else:
+    libc.inotify_add_watch(fd, b'/usr/bin', 0x20)
+    subprocess.run(['/usr/bin/id'], stdout=subprocess.DEVNULL)
+    print('seen' if b'id' in os.read(fd, 4096) else 'nothing')";
+
+#[test]
+fn a_sandbox_does_not_see_which_programs_others_run() {
+    assert_eq!(run(&profile(), &python(WATCH)).ok(), "ENOSYS\n");
+    let mut open = profile();
+    open.without.insert(Layer::Filter);
+    assert_eq!(run(&open, &python(WATCH)).ok(), "seen\n", "it is an attack");
+}
