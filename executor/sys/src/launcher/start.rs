@@ -16,6 +16,11 @@ use crate::wire::{self, Boot, CHANNEL, MAX_MESSAGE};
 use super::prepared::Prepared;
 use super::template;
 
+/// Most signals that all sandboxes of a machine have queued; half of what the executor itself may have, if that is
+/// less. The kernel counts them for the user who made the namespaces as well, who is root of the machine, and who
+/// could then queue none, nor make a timer (`inc_rlimit_get_ucounts` of Linux).
+const ALL_PENDING_SIGNALS: u64 = 16 * 1024;
+
 /// The program's role: its one argument.
 const LAUNCHER: &str = "launcher";
 const KEEPER: &str = "keeper";
@@ -97,6 +102,9 @@ fn leave_host(channel: BorrowedFd<'_>, role: &CStr) -> Result<(), Fault> {
     let program = attempt(Step::ProcessStart, c"", || {
         // Opened while the path can still be walked; the new ids may lack permission.
         let program = file::open(file::CWD, c"/proc/self/exe", libc::O_RDONLY, 0)?;
+        // The limit of this process when it makes the namespace becomes the limit of everything in there.
+        let pending = ALL_PENDING_SIGNALS.min(identity::hard_limit(libc::RLIMIT_SIGPENDING)? / 2);
+        identity::limit(libc::RLIMIT_SIGPENDING, pending, pending)?;
         process::unshare(left())?;
         Ok(program)
     })?;

@@ -8,7 +8,7 @@ use bailiwick_sys::drain::{Completed, complete};
 use bailiwick_sys::profile::Layer;
 use bailiwick_sys::{Launcher, Remains};
 
-use crate::ground::{ample, build, host, profile, python, run};
+use crate::ground::{ample, build, host, profile, python, run, run_in};
 
 /// `clone` with `CLONE_PARENT`: the new process is a child of the executor, which does not know of it.
 fn sibling() -> String {
@@ -52,6 +52,32 @@ fn huge_pages_of_the_machine_are_not_given_to_sandboxes() {
     if taken.ok() != "taken\ntaken\n" {
         eprintln!("SKIPPED: this kernel has no huge pages: {}", taken.stdout);
     }
+}
+
+/// Queues signals to itself until it is refused.
+const QUEUE: &str = "
+import ctypes, os, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGRTMIN])
+libc, count = ctypes.CDLL(None), 0
+while count < 5000 and libc.sigqueue(os.getpid(), int(signal.SIGRTMIN), None) == 0: count += 1
+print(count)";
+
+/// The limit on pending signals in a process's `limits`, soft and hard.
+fn pending(process: &str) -> Vec<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/limits")).unwrap();
+    let line = text.lines().find(|line| line.starts_with("Max pending signals")).unwrap();
+    line.split_whitespace().filter_map(|word| word.parse().ok()).collect()
+}
+
+#[test]
+fn a_sandbox_queues_few_signals_and_all_sandboxes_leave_half_to_others() {
+    let host = host();
+    let launcher = Launcher::spawn(&host, &profile()).unwrap();
+    let most = 1024.min(pending("self")[1] / 2);
+    let queued: u64 = run_in(build(&host, &launcher), &python(QUEUE)).ok().trim().parse().unwrap();
+    assert!(queued > 0 && queued <= most, "{queued} of {most}");
+    let all = (16 * 1024).min(pending("self")[1] / 2);
+    assert_eq!(pending(&launcher.process_id().to_string()), [all, all]);
 }
 
 /// Watches a folder that every sandbox sees, while a program in it is run.
