@@ -99,6 +99,8 @@ fn report(channel: BorrowedFd<'_>, fault: &Fault) {
 fn leave_host(channel: BorrowedFd<'_>, role: &CStr) -> Result<(), Fault> {
     // Signals that the executor ignores would stay ignored in every program.
     process::default_all_signals();
+    // Programs walk the folders of a template, whatever the executor's own files are made with.
+    file::set_creation_mask(0o022);
     let program = attempt(Step::ProcessStart, c"", || {
         // Opened while the path can still be walked; the new ids may lack permission.
         let program = file::open(file::CWD, c"/proc/self/exe", libc::O_RDONLY, 0)?;
