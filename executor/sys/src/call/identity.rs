@@ -154,6 +154,19 @@ pub(crate) fn hard_limit(resource: libc::__rlimit_resource_t) -> Result<u64, Err
     Ok(limit.rlim_max)
 }
 
+/// `setpriority(2)` of the calling thread.
+pub(crate) fn set_nice(value: libc::c_int) -> Result<(), Errno> {
+    // SAFETY: takes three integers and touches no memory.
+    checked(unsafe { libc::syscall(libc::SYS_setpriority, libc::PRIO_PROCESS, 0, value) }).map(drop)
+}
+
+/// `sched_setscheduler(2)` of the calling thread to the policy that processes begin with.
+pub(crate) fn schedule_ordinarily() -> Result<(), Errno> {
+    let parameter = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the structure lives through the call, which only reads it.
+    checked_int(unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const parameter) }).map(drop)
+}
+
 /// `sethostname(2)`.
 pub(crate) fn set_host_name(name: &CStr) -> Result<(), Errno> {
     // SAFETY: the pointer and the length are of one live string.

@@ -14,7 +14,7 @@ use crate::step::{Failure, Fault, Step, attempt};
 use crate::wire::{self, Boot, CHANNEL, MAX_MESSAGE};
 
 use super::prepared::Prepared;
-use super::template;
+use super::{precedence, template};
 
 /// Most signals that all sandboxes of a machine have queued; half of what the executor itself may have, if that is
 /// less. The kernel counts them for the user who made the namespaces as well, who is root of the machine, and who
@@ -104,6 +104,7 @@ fn leave_host(channel: BorrowedFd<'_>, role: &CStr) -> Result<(), Fault> {
     let program = attempt(Step::ProcessStart, c"", || {
         // Opened while the path can still be walked; the new ids may lack permission.
         let program = file::open(file::CWD, c"/proc/self/exe", libc::O_RDONLY, 0)?;
+        precedence::give_up()?;
         // The limit of this process when it makes the namespace becomes the limit of everything in there.
         let pending = ALL_PENDING_SIGNALS.min(identity::hard_limit(libc::RLIMIT_SIGPENDING)? / 2);
         identity::limit(libc::RLIMIT_SIGPENDING, pending, pending)?;

@@ -8,7 +8,7 @@ use bailiwick_sys::drain::{Completed, complete};
 use bailiwick_sys::profile::Layer;
 use bailiwick_sys::{Launcher, Remains};
 
-use crate::ground::{ample, build, host, profile, python, run, run_in};
+use crate::ground::{ample, build, host, profile, program, python, run, run_in};
 
 /// `clone` with `CLONE_PARENT`: the new process is a child of the executor, which does not know of it.
 fn sibling() -> String {
@@ -97,4 +97,26 @@ fn a_sandbox_does_not_see_which_programs_others_run() {
     let mut open = profile();
     open.without.insert(Layer::Filter);
     assert_eq!(run(&open, &python(WATCH)).ok(), "seen\n", "it is an attack");
+}
+
+/// A sandbox of an executor with a nice value; `None`: it may not have it.
+fn nice_inside(value: i32) -> Option<String> {
+    // The value is that of a thread, and of what it starts.
+    let begun = std::thread::spawn(move || {
+        // SAFETY: takes three integers and touches no memory.
+        if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, value) } != 0 {
+            return None;
+        }
+        Some(run(&profile(), &program("/usr/bin/nice", &[])).ok().to_owned())
+    });
+    begun.join().unwrap()
+}
+
+#[test]
+fn a_program_does_not_inherit_the_precedence_of_the_executor() {
+    assert_eq!(nice_inside(5).as_deref(), Some("5\n"), "less is inherited");
+    match nice_inside(-5) {
+        Some(inside) => assert_eq!(inside, "0\n"),
+        None => eprintln!("SKIPPED: only root has precedence"),
+    }
 }
