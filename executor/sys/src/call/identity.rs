@@ -160,11 +160,14 @@ pub(crate) fn set_nice(value: libc::c_int) -> Result<(), Errno> {
     checked(unsafe { libc::syscall(libc::SYS_setpriority, libc::PRIO_PROCESS, 0, value) }).map(drop)
 }
 
-/// `sched_setscheduler(2)` of the calling thread to the policy that processes begin with.
+/// `sched_setscheduler(2)` of the calling thread to the policy that processes begin with, by the raw call: some C
+/// libraries have none.
 pub(crate) fn schedule_ordinarily() -> Result<(), Errno> {
-    let parameter = libc::sched_param { sched_priority: 0 };
-    // SAFETY: the structure lives through the call, which only reads it.
-    checked_int(unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const parameter) }).map(drop)
+    // `struct sched_param` of the kernel.
+    let priority: libc::c_int = 0;
+    // SAFETY: the call reads one integer, which lives through it.
+    checked(unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, libc::SCHED_OTHER, &raw const priority) })
+        .map(drop)
 }
 
 /// `sethostname(2)`.
