@@ -260,7 +260,8 @@ const SOCKETS: &[&str] = &[
 /// Only for CPython: what `os.sched_*` and `mmap` offer.
 const PYTHON: &[&str] = &["sched_rr_get_interval", "sched_setparam", "sched_setscheduler"];
 
-/// Only for command line programs: `tail -f`, and programs such as `file` that confine themselves further.
+/// Only for command line programs: `tail -f`, and programs such as `file` that confine themselves further. The executor's
+/// sandboxes have no inotify all the same, and `tail -f` looks again every second.
 const SHELL: &[&str] = &[
     "capget",
     "inotify_add_watch",

@@ -154,6 +154,22 @@ pub(crate) fn hard_limit(resource: libc::__rlimit_resource_t) -> Result<u64, Err
     Ok(limit.rlim_max)
 }
 
+/// `setpriority(2)` of the calling thread.
+pub(crate) fn set_nice(value: libc::c_int) -> Result<(), Errno> {
+    // SAFETY: takes three integers and touches no memory.
+    checked(unsafe { libc::syscall(libc::SYS_setpriority, libc::PRIO_PROCESS, 0, value) }).map(drop)
+}
+
+/// `sched_setscheduler(2)` of the calling thread to the policy that processes begin with, by the raw call: some C
+/// libraries have none.
+pub(crate) fn schedule_ordinarily() -> Result<(), Errno> {
+    // `struct sched_param` of the kernel.
+    let priority: libc::c_int = 0;
+    // SAFETY: the call reads one integer, which lives through it.
+    checked(unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, libc::SCHED_OTHER, &raw const priority) })
+        .map(drop)
+}
+
 /// `sethostname(2)`.
 pub(crate) fn set_host_name(name: &CStr) -> Result<(), Errno> {
     // SAFETY: the pointer and the length are of one live string.

@@ -64,6 +64,9 @@ pub enum WorkspaceError {
     /// The keeper has ended, and the content of every workspace with it.
     #[error("the workspace is lost: the process that kept it has ended")]
     Lost,
+    /// Zero stands for no limit in the options of a tmpfs.
+    #[error("a workspace has a size and a number of inodes above zero")]
+    Unbounded,
     /// The keeper refused.
     #[error(transparent)]
     Refused(#[from] Fault),
@@ -102,13 +105,16 @@ impl Keeper {
     /// Makes a workspace for a session whose programs run under an identity.
     ///
     /// # Errors
-    /// `Lost` when the keeper has ended, otherwise the step that failed.
+    /// `Unbounded` for a limit of zero, `Lost` when the keeper has ended, otherwise the step that failed.
     pub fn create(
         self: &Arc<Self>,
         owner: &Identity,
         size_bytes: u64,
         inodes: u64,
     ) -> Result<Workspace, WorkspaceError> {
+        if size_bytes == 0 || inodes == 0 {
+            return Err(WorkspaceError::Unbounded);
+        }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let owner = if self.many_ids { owner.inner() } else { 0 };
         self.ask(KeeperMessage::Create { workspace: number, size_bytes, inodes, owner })?;

@@ -33,6 +33,7 @@ macro_rules! removed {
 
 mod holder;
 mod networks;
+mod precedence;
 mod prepared;
 mod rules;
 mod start;

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::call::{Errno, landlock};
 use crate::profile::{Landlock, Proc, Profile};
-use crate::seccomp::{Instruction, makes_network_sockets};
+use crate::seccomp::{Instruction, guarded, makes_network_sockets};
 
 use super::rules::{self, Rule};
 
@@ -24,6 +24,7 @@ pub(super) struct Prepared {
     pub(super) working_directory: CString,
     pub(super) rules: Vec<Rule>,
     pub(super) handled: Option<landlock::Handled>,
+    /// The profile's, with the refusals that every sandbox has.
     pub(super) filter: Vec<Instruction>,
     /// Whether the filter lets programs make sockets that are not Unix sockets.
     pub(super) network_sockets: bool,
@@ -68,7 +69,7 @@ impl Prepared {
             working_directory: path(&profile.working_directory)?,
             rules: rules::of(&profile)?,
             handled: landlock.map(rules::handled),
-            filter: profile.filter.0.clone(),
+            filter: guarded(&profile.filter).map_err(|_| Errno::E2BIG)?.0,
             network_sockets: makes_network_sockets(&profile.filter),
             host_proc,
             namespace_limits,

@@ -14,7 +14,12 @@ use crate::step::{Failure, Fault, Step, attempt};
 use crate::wire::{self, Boot, CHANNEL, MAX_MESSAGE};
 
 use super::prepared::Prepared;
-use super::template;
+use super::{precedence, template};
+
+/// Most signals that all sandboxes of a machine have queued; half of what the executor itself may have, if that is
+/// less. The kernel counts them for the user who made the namespaces as well, who is root of the machine, and who
+/// could then queue none, nor make a timer (`inc_rlimit_get_ucounts` of Linux).
+const ALL_PENDING_SIGNALS: u64 = 16 * 1024;
 
 /// The program's role: its one argument.
 const LAUNCHER: &str = "launcher";
@@ -94,9 +99,15 @@ fn report(channel: BorrowedFd<'_>, fault: &Fault) {
 fn leave_host(channel: BorrowedFd<'_>, role: &CStr) -> Result<(), Fault> {
     // Signals that the executor ignores would stay ignored in every program.
     process::default_all_signals();
+    // Programs walk the folders of a template, whatever the executor's own files are made with.
+    file::set_creation_mask(0o022);
     let program = attempt(Step::ProcessStart, c"", || {
         // Opened while the path can still be walked; the new ids may lack permission.
         let program = file::open(file::CWD, c"/proc/self/exe", libc::O_RDONLY, 0)?;
+        precedence::give_up()?;
+        // The limit of this process when it makes the namespace becomes the limit of everything in there.
+        let pending = ALL_PENDING_SIGNALS.min(identity::hard_limit(libc::RLIMIT_SIGPENDING)? / 2);
+        identity::limit(libc::RLIMIT_SIGPENDING, pending, pending)?;
         process::unshare(left())?;
         Ok(program)
     })?;

@@ -32,6 +32,10 @@ const LOCKED_BYTES: u64 = 64 << 10;
 /// size.
 const STACK_BYTES: u64 = 8 << 20;
 
+/// Signals that may be queued in a sandbox, with its timers. What all sandboxes have queued counts with what root of
+/// the machine has (see `start`), so it is bounded for each, too.
+const PENDING_SIGNALS: u64 = 1024;
+
 /// Every namespace of the holder except its pid namespace, which the clone has chosen, and time, which is the
 /// host's.
 const JOINED: libc::c_int = libc::CLONE_NEWUSER
@@ -129,6 +133,7 @@ fn limit(limits: &Rlimits) -> Result<(), Errno> {
     }
     // The host's own limits may be higher, or absent.
     lower_both(libc::RLIMIT_MEMLOCK, LOCKED_BYTES)?;
+    lower_both(libc::RLIMIT_SIGPENDING, PENDING_SIGNALS)?;
     lower_both(libc::RLIMIT_STACK, STACK_BYTES)?;
     if let Some(seconds) = limits.cpu_seconds {
         // The soft limit ends the program with a signal that states the reason; a program that catches it is
@@ -147,8 +152,7 @@ fn limit(limits: &Rlimits) -> Result<(), Errno> {
 
 /// Lowers a limit; one that is already lower stays, because only root of the host may raise it.
 fn lower_both(resource: libc::__rlimit_resource_t, value: u64) -> Result<(), Errno> {
-    let value = value.min(identity::hard_limit(resource)?);
-    identity::limit(resource, value, value)
+    limit_both(resource, value.min(identity::hard_limit(resource)?))
 }
 
 fn limit_both(resource: libc::__rlimit_resource_t, value: u64) -> Result<(), Errno> {

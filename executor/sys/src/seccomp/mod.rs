@@ -12,6 +12,7 @@
 //! ```
 
 mod compile;
+mod guard;
 mod interpret;
 mod policy;
 mod reach;
@@ -22,6 +23,7 @@ mod verify;
 use serde::{Deserialize, Serialize};
 
 pub use compile::{CompileError, compile};
+pub(crate) use guard::guarded;
 pub use interpret::{Fault, interpret};
 pub use policy::{Action, Architecture, Call, Policy, Rule, Test};
 pub(crate) use reach::makes_network_sockets;
@@ -44,8 +46,8 @@ pub struct Instruction {
     pub k: u32,
 }
 
-/// A whole filter, in the kernel's order. It is installed unchanged: its maker is responsible for its
-/// meaning, the kernel for its safety.
+/// A whole filter, in the kernel's order. It is installed unchanged, behind the few refusals that every sandbox has
+/// (`guard`): its maker is responsible for its meaning, the kernel for its safety.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program(pub Vec<Instruction>);
 

@@ -74,7 +74,7 @@ impl Witness {
             Ok(keeper) => match keeper.create(&self.identity, 1 << 20, 16) {
                 Ok(workspace) => own = Some(workspace),
                 Err(WorkspaceError::Refused(fault)) => return (vec![fault], false),
-                Err(WorkspaceError::Lost) => panic!("the keeper has ended"),
+                Err(error) => panic!("{error}"),
             },
         }
         let workspace = Some(own.as_ref().unwrap_or(&self.workspace));

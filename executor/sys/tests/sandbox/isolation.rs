@@ -1,8 +1,12 @@
 //! What a program inside sees of itself and of the host.
 
-use crate::ground::{build, host, is_root, profile, program, root_or_skipped, run, run_in, shell};
-use bailiwick_sys::Launcher;
+use crate::ground::{
+    build, copy_program, host, is_root, launcher_program, profile, program, root_or_skipped, run, run_in,
+    shell,
+};
 use bailiwick_sys::outcome::Outcome;
+use bailiwick_sys::profile::{Binding, CgroupLimits, Profile};
+use bailiwick_sys::{Host, Ids, Launcher};
 
 /// A line `name:` of `/proc/self/status`.
 fn status(text: &str, name: &str) -> String {
@@ -95,6 +99,23 @@ fn nothing_of_the_host_is_writable_and_the_rest_is_not_there() {
     assert_eq!(
         done.stdout,
         "bin dev etc lib lib64 proc sbin tmp usr alternatives ld.so.cache passwd full null random urandom zero "
+    );
+}
+
+#[test]
+fn folders_on_the_way_to_a_path_can_be_walked_whatever_the_executor_makes_files_with() {
+    let directory = tempfile::tempdir().unwrap();
+    let (text, script) = (directory.path().join("text"), directory.path().join("launcher"));
+    let real = launcher_program();
+    std::fs::write(&text, format!("#!/bin/sh\numask 077\nexec {} \"$@\"\n", real.display())).unwrap();
+    copy_program(&text, &script, "755");
+    let host = Host::new(script, Ids::of_this_process(), None);
+    let mut profile = Profile { cgroup: CgroupLimits::default(), ..profile() };
+    profile.read_only.push(Binding { source: "/usr/share".into(), target: "/deep/down/share".into() });
+    let launcher = Launcher::spawn(&host, &profile).unwrap();
+    assert_eq!(
+        run_in(build(&host, &launcher), &shell("cd /deep/down/share && pwd")).ok(),
+        "/deep/down/share\n"
     );
 }
 

@@ -6,6 +6,7 @@ mod ground;
 
 mod ending;
 mod isolation;
+mod machine;
 mod network;
 mod ordinary;
 mod owner;

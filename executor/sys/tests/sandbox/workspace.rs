@@ -92,6 +92,11 @@ fn a_workspace_is_bounded_in_bytes_and_files() {
     let many = session.run(&shell("for i in $(seq 1000); do touch f$i || break; done; ls | wc -l; rm f*"));
     assert!(many.ok().trim().parse::<u32>().unwrap() < 64, "{}", many.stdout);
     session.run(&shell("head -c 1000000 /dev/zero > fits")).ok();
+    // Zero would be no bound at all.
+    for (size_bytes, inodes) in [(0, 64), (4 << 20, 0)] {
+        let made = keeper.create(&session.identity, size_bytes, inodes);
+        assert!(matches!(made, Err(WorkspaceError::Unbounded)), "{size_bytes} {inodes}");
+    }
 }
 
 #[test]
