@@ -1,4 +1,7 @@
 //! The packs of a cluster as the compiler's library, each read from the JSON of its `PolicyPack` object.
+//!
+//! A published version has one content. The object that was there first is the version, so that nobody who may
+//! make packs changes one that is in force by making another of its name and version: see [`seniority`].
 
 use std::collections::BTreeMap;
 
@@ -22,6 +25,8 @@ pub struct ClusterPacks {
 #[derive(Clone, Debug)]
 struct Held {
     digest: String,
+    /// Name of the object.
+    object: String,
     /// A digest of everything that its compilation reads of it.
     content: String,
     sources: PackSources,
@@ -41,19 +46,30 @@ pub enum PackError {
         /// Why.
         error: semver::Error,
     },
-    /// Another object claims to be the same version, with other content.
-    #[error("`{name}` {version} is defined twice with different contents")]
+    /// Another object is this version, with another spec or lock.
+    #[error("object `{first}` is `{name}` {version}, with other contents, and was there first")]
     Twice {
         /// The pack.
         name: String,
         /// Its version.
         version: Version,
+        /// Name of the object that counts.
+        first: String,
     },
 }
 
+/// The order in which the packs of a cluster must be added: the oldest first, by the time that the API server wrote.
+/// Of those made in one second, the one that is named after its pack and version comes first.
+#[must_use]
+pub fn seniority(object: &Json) -> (String, bool, String) {
+    let text = |at: &str| object.pointer(at).and_then(Json::as_str).unwrap_or_default().to_owned();
+    let (created, name) = (text("/metadata/creationTimestamp"), text("/metadata/name"));
+    (created, name != format!("{}-{}", text("/spec/pack"), text("/spec/version")), name)
+}
+
 impl ClusterPacks {
-    /// Adds the object of a pack; only the name, the lock's annotation and the spec matter. Returns the
-    /// digest that its status and bindings name.
+    /// Adds the object of a pack, in the order of [`seniority`]; only the name, the lock's annotation and the spec
+    /// matter. Returns the digest that its status and bindings name.
     ///
     /// # Errors
     /// An object that no binding could name; it is not added.
@@ -77,12 +93,25 @@ impl ClusterPacks {
         let lock = annotations.and_then(|all| all.get(LOCK_ANNOTATION)).and_then(Json::as_str);
         sources.lock = lock.map(|text| SourceFile::new("pack.lock", text));
         let versions = self.packs.entry(name.clone()).or_default();
-        if versions.get(&version).is_some_and(|held| held.digest != digest) {
-            return Err(PackError::Twice { name, version });
+        if let Some(held) = versions.get(&version) {
+            if held.digest == digest && held.sources.lock == sources.lock {
+                return Ok(digest);
+            }
+            return Err(PackError::Twice { name, version, first: held.object.clone() });
         }
         let content = crate::resolve::digest(&json!([digest, object_name, lock]));
-        versions.insert(version, Held { digest: digest.clone(), content, sources });
+        let object = object_name.as_str().unwrap_or_default().to_owned();
+        versions.insert(version, Held { digest: digest.clone(), object, content, sources });
         Ok(digest)
+    }
+
+    /// Whether another object than this one is its version.
+    #[must_use]
+    pub fn is_another(&self, object: &Json) -> bool {
+        let text = |at: &str| object.pointer(at).and_then(Json::as_str).unwrap_or_default();
+        let versions = self.packs.get(text("/spec/pack"));
+        let held = Version::parse(text("/spec/version")).ok().and_then(|version| versions?.get(&version));
+        held.is_some_and(|held| held.object != text("/metadata/name"))
     }
 
     /// The version with a digest.

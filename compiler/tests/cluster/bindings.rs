@@ -1,6 +1,6 @@
 //! From a binding to the policy that it puts in force, and what stays when it cannot.
 
-use bailiwick_compiler::cluster::{PackError, Reason};
+use bailiwick_compiler::cluster::{PackError, Reason, seniority};
 use serde_json::{Value, json};
 
 use crate::stage::{Cluster, of, pack};
@@ -253,10 +253,48 @@ fn a_new_version_of_an_extended_pack_tells_whose_policies_it_would_change() {
 fn a_published_version_has_one_content() {
     let mut cluster = Cluster::with(&[pack("a", "1.0.0", "x", &[443])]);
     assert!(cluster.packs.add(&pack("a", "1.0.0", "x", &[443])).is_ok(), "the same again");
-    let error = cluster.packs.add(&pack("a", "1.0.0", "x", &[80])).unwrap_err();
-    assert!(matches!(error, PackError::Twice { .. }), "{error}");
+    cluster.bind("a", of("a", "1.0.0"));
+    cluster.update();
+    let mut locked = pack("a", "1.0.0", "x", &[443]);
+    locked["metadata"]["annotations"] =
+        json!({ bailiwick_compiler::cluster::LOCK_ANNOTATION: "packs: []\n" });
+    for mut other in [pack("a", "1.0.0", "x", &[80]), locked] {
+        other["metadata"]["name"] = json!("other");
+        let error = cluster.packs.add(&other).unwrap_err();
+        assert!(matches!(&error, PackError::Twice { first, .. } if first == "a-1.0.0"), "{error}");
+        assert!(cluster.packs.is_another(&other));
+        cluster.update();
+        assert_eq!(cluster.in_force.compilations(), 1, "it is as it was");
+    }
+    assert!(!cluster.packs.is_another(&pack("a", "1.0.0", "x", &[443])));
+    assert!(!cluster.packs.is_another(&pack("a", "2.0.0", "x", &[443])), "nothing is that version");
     let error = cluster.packs.add(&json!({ "spec": { "pack": "a" } })).unwrap_err();
     assert!(matches!(error, PackError::Nameless), "{error}");
+}
+
+#[test]
+fn of_two_objects_of_one_version_the_older_counts() {
+    let named = |name: &str, created: &str| {
+        let mut pack = pack("a", "1.0.0", "x", &[443]);
+        pack["metadata"] = json!({ "name": name, "creationTimestamp": created });
+        pack
+    };
+    let (first, second) = ("2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z");
+    let mut all = [
+        named("a-1.0.0", second),
+        named("0", second),
+        named("z", first),
+        named("0", first),
+        named("a-1.0.0", first),
+    ];
+    all.sort_by_cached_key(seniority);
+    let order = all
+        .each_ref()
+        .map(|pack| (pack["metadata"]["name"].as_str(), &pack["metadata"]["creationTimestamp"]));
+    assert_eq!(
+        order.map(|(name, created)| (name.expect("a name"), created == first)),
+        [("a-1.0.0", true), ("0", true), ("z", true), ("a-1.0.0", false), ("0", false)]
+    );
 }
 
 #[test]
