@@ -71,7 +71,8 @@ fn status_after(
     (failed, drifted): (&BTreeMap<Key, String>, &BTreeSet<Key>),
     armed: &BTreeSet<String>,
 ) -> Value {
-    let outcome = Outcome { failed, drifted, armed, disarmed: None, now: "2026-01-01T00:00:00Z" };
+    let raced = &BTreeSet::new();
+    let outcome = Outcome { failed, drifted, raced, armed, disarmed: None, now: "2026-01-01T00:00:00Z" };
     let due = report(world, derived, &mirror.view(), &mut PackChecks::default(), &outcome);
     let of = due.into_iter().find(|one| one.live.key.kind == Kind::PolicyBinding);
     of.expect("a status").status
@@ -80,8 +81,8 @@ fn status_after(
 /// The statuses of all bindings, by name.
 fn statuses(mirror: &Mirror, world: &World, derived: &Derived) -> BTreeMap<String, Value> {
     let (failed, drifted, armed) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-    let now = "2026-01-01T00:00:00Z";
-    let outcome = Outcome { failed: &failed, drifted: &drifted, armed: &armed, disarmed: None, now };
+    let (now, raced) = ("2026-01-01T00:00:00Z", &BTreeSet::new());
+    let outcome = Outcome { failed: &failed, drifted: &drifted, raced, armed: &armed, disarmed: None, now };
     let due = report(world, derived, &mirror.view(), &mut PackChecks::default(), &outcome);
     let bindings = due.into_iter().filter(|one| one.live.key.kind == Kind::PolicyBinding);
     bindings.map(|one| (one.live.key.name.clone(), one.status)).collect()
