@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::certificates::UnixTime;
 use crate::object::{Key, Wanted};
-use crate::pools::{self, BoundPool, PoolError, PoolVerdict, UserNamespaces};
+use crate::pools::{self, BoundPool, PodSettings, PoolError, PoolVerdict};
 use crate::recall;
 use crate::whole::{self, Standing};
 use crate::world::World;
@@ -31,8 +31,8 @@ pub struct Options {
     pub namespace: String,
     /// Options of the emitters; `ca_bundle` and `exceptions` are filled in here.
     pub cluster: ClusterOptions,
-    /// Whether pools use user namespaces.
-    pub user_namespaces: UserNamespaces,
+    /// For the pods of pools.
+    pub pods: PodSettings,
 }
 
 /// What a binding has put in force.
@@ -222,7 +222,7 @@ impl Deriver {
             let digest = kept.bound.as_ref().map(|bound| bound.digest.clone());
             match &kept.bound {
                 Some(bound) => {
-                    for manifest in pools::manifests(&pool.live, spec, bound, options.user_namespaces) {
+                    for manifest in pools::manifests(&pool.live, spec, bound, options.pods) {
                         out.want(manifest, &options.namespace);
                     }
                 }

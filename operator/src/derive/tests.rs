@@ -14,7 +14,8 @@ const SYSTEM: &str = "bailiwick-system";
 
 fn options() -> Options {
     let namespace = SYSTEM.to_owned();
-    Options { namespace, cluster: ClusterOptions::default(), user_namespaces: UserNamespaces::On }
+    let pods = PodSettings { users: pools::UserNamespaces::On, state_bytes: 1 << 30 };
+    Options { namespace, cluster: ClusterOptions::default(), pods }
 }
 
 fn live(kind: Kind, name: &str, spec: &Value, status: Value) -> Live {
@@ -316,8 +317,6 @@ fn what_cannot_be_worked_out_after_a_restart_is_lost_and_its_status_still_says_w
     assert!(derived(&mut Deriver::default(), &mirror).1.lost.is_empty());
 }
 
-/// The ConfigMap of the binding's bundle.
-fn bundle(derived: &Derived) -> Live {
 #[test]
 fn another_object_of_a_version_in_force_changes_nothing_also_after_a_restart() {
     let created = |live: Live, created: &str| Live { created: created.to_owned(), ..live };
@@ -343,6 +342,8 @@ fn another_object_of_a_version_in_force_changes_nothing_also_after_a_restart() {
     }
 }
 
+/// The ConfigMap of the binding's bundle.
+fn bundle(derived: &Derived) -> Live {
     let mut maps = derived.wanted.values().filter(|one| one.key.kind == Kind::ConfigMap);
     stands(maps.next().expect("a bundle"))
 }
