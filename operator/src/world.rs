@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bailiwick_compiler::cluster::{ClusterPacks, NamespaceLabels, seniority};
+use bailiwick_compiler::cluster::{ClusterPacks, NamespaceLabels, precedence};
 use bailiwick_crds::binding::{PolicyBindingSpec, PolicyBindingStatus, PolicyException};
 use bailiwick_crds::sandbox_pool::SandboxPoolSpec;
 use serde::de::DeserializeOwned;
@@ -66,9 +66,8 @@ fn spec<T: DeserializeOwned>(live: &Live) -> Result<T, String> {
 
 /// A pack's object, as the compiler reads it.
 fn pack_object(live: &Live) -> Value {
-    let (name, annotations, created) = (&live.key.name, &live.annotations, &live.created);
     json!({
-        "metadata": { "name": name, "annotations": annotations, "creationTimestamp": created }, "spec": live.spec(),
+        "metadata": { "name": live.key.name, "annotations": live.annotations }, "spec": live.spec(),
     })
 }
 
@@ -123,7 +122,7 @@ impl World {
                 }
             }
         }
-        packs.sort_by_cached_key(|(object, _)| seniority(object));
+        packs.sort_by_cached_key(|(object, _)| precedence(object));
         for (object, live) in packs {
             let said = pack(&live, &object, &mut world.packs);
             world.pack_objects.push(Read { live, said });

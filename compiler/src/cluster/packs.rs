@@ -1,7 +1,8 @@
 //! The packs of a cluster as the compiler's library, each read from the JSON of its `PolicyPack` object.
 //!
-//! A published version has one content. The object that was there first is the version, so that nobody who may
-//! make packs changes one that is in force by making another of its name and version: see [`seniority`].
+//! A published version is one object, the one that is named after its pack and version: the API server gives a name
+//! once. So nobody who may make packs changes one that is in force by making another of its name and version, see
+//! [`precedence`].
 
 use std::collections::BTreeMap;
 
@@ -46,8 +47,8 @@ pub enum PackError {
         /// Why.
         error: semver::Error,
     },
-    /// Another object is this version, with another spec or lock.
-    #[error("object `{first}` is `{name}` {version}, with other contents, and was there first")]
+    /// Another object is this version, or it had other contents.
+    #[error("`{name}` {version} is object `{first}`, and has other contents or another name than this")]
     Twice {
         /// The pack.
         name: String,
@@ -58,17 +59,17 @@ pub enum PackError {
     },
 }
 
-/// The order in which the packs of a cluster must be added: the oldest first, by the time that the API server wrote.
-/// Of those made in one second, the one that is named after its pack and version comes first.
+/// The order in which the packs of a cluster must be added: first those that are named after their pack and version.
+/// Others do not compile (BW0115), and must not take the place of one that does.
 #[must_use]
-pub fn seniority(object: &Json) -> (String, bool, String) {
-    let text = |at: &str| object.pointer(at).and_then(Json::as_str).unwrap_or_default().to_owned();
-    let (created, name) = (text("/metadata/creationTimestamp"), text("/metadata/name"));
-    (created, name != format!("{}-{}", text("/spec/pack"), text("/spec/version")), name)
+pub fn precedence(object: &Json) -> (bool, String) {
+    let text = |at: &str| object.pointer(at).and_then(Json::as_str).unwrap_or_default();
+    let name = text("/metadata/name");
+    (name != format!("{}-{}", text("/spec/pack"), text("/spec/version")), name.to_owned())
 }
 
 impl ClusterPacks {
-    /// Adds the object of a pack, in the order of [`seniority`]; only the name, the lock's annotation and the spec
+    /// Adds the object of a pack, in the order of [`precedence`]; only the name, the lock's annotation and the spec
     /// matter. Returns the digest that its status and bindings name.
     ///
     /// # Errors
@@ -93,8 +94,12 @@ impl ClusterPacks {
         let lock = annotations.and_then(|all| all.get(LOCK_ANNOTATION)).and_then(Json::as_str);
         sources.lock = lock.map(|text| SourceFile::new("pack.lock", text));
         let versions = self.packs.entry(name.clone()).or_default();
-        if let Some(held) = versions.get(&version) {
-            if held.digest == digest && held.sources.lock == sources.lock {
+        let is_another = |held: &&Held| Some(held.object.as_str()) != object_name.as_str();
+        let is_misnamed = precedence(object).0;
+        // Whatever is there, what is named after the version is the version.
+        if let Some(held) = versions.get(&version).filter(|held| is_misnamed || !is_another(held)) {
+            let is_same = held.digest == digest && held.sources.lock == sources.lock;
+            if is_same && !is_another(&held) {
                 return Ok(digest);
             }
             return Err(PackError::Twice { name, version, first: held.object.clone() });

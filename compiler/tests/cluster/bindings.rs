@@ -1,6 +1,6 @@
 //! From a binding to the policy that it puts in force, and what stays when it cannot.
 
-use bailiwick_compiler::cluster::{PackError, Reason, seniority};
+use bailiwick_compiler::cluster::{PackError, Reason, precedence};
 use serde_json::{Value, json};
 
 use crate::stage::{Cluster, of, pack};
@@ -258,7 +258,7 @@ fn a_published_version_has_one_content() {
     let mut locked = pack("a", "1.0.0", "x", &[443]);
     locked["metadata"]["annotations"] =
         json!({ bailiwick_compiler::cluster::LOCK_ANNOTATION: "packs: []\n" });
-    for mut other in [pack("a", "1.0.0", "x", &[80]), locked] {
+    for mut other in [pack("a", "1.0.0", "x", &[80]), locked, pack("a", "1.0.0", "x", &[443])] {
         other["metadata"]["name"] = json!("other");
         let error = cluster.packs.add(&other).unwrap_err();
         assert!(matches!(&error, PackError::Twice { first, .. } if first == "a-1.0.0"), "{error}");
@@ -267,33 +267,29 @@ fn a_published_version_has_one_content() {
         assert_eq!(cluster.in_force.compilations(), 1, "it is as it was");
     }
     assert!(!cluster.packs.is_another(&pack("a", "1.0.0", "x", &[443])));
+    // One that was there first keeps no place.
+    let mut squatter = pack("b", "1.0.0", "x", &[80]);
+    squatter["metadata"]["name"] = json!("squatter");
+    cluster.packs.add(&squatter).expect("nothing is that version yet");
+    cluster.packs.add(&pack("b", "1.0.0", "x", &[443])).expect("the version itself");
+    assert!(cluster.packs.is_another(&squatter));
     assert!(!cluster.packs.is_another(&pack("a", "2.0.0", "x", &[443])), "nothing is that version");
     let error = cluster.packs.add(&json!({ "spec": { "pack": "a" } })).unwrap_err();
     assert!(matches!(error, PackError::Nameless), "{error}");
 }
 
 #[test]
-fn of_two_objects_of_one_version_the_older_counts() {
-    let named = |name: &str, created: &str| {
+fn of_two_objects_of_one_version_the_one_named_after_it_counts() {
+    let named = |name: &str| {
         let mut pack = pack("a", "1.0.0", "x", &[443]);
-        pack["metadata"] = json!({ "name": name, "creationTimestamp": created });
+        pack["metadata"]["name"] = json!(name);
         pack
     };
-    let (first, second) = ("2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z");
-    let mut all = [
-        named("a-1.0.0", second),
-        named("0", second),
-        named("z", first),
-        named("0", first),
-        named("a-1.0.0", first),
-    ];
-    all.sort_by_cached_key(seniority);
-    let order = all
-        .each_ref()
-        .map(|pack| (pack["metadata"]["name"].as_str(), &pack["metadata"]["creationTimestamp"]));
+    let mut all = [named("z"), named("0"), named("a-1.0.0")];
+    all.sort_by_cached_key(precedence);
     assert_eq!(
-        order.map(|(name, created)| (name.expect("a name"), created == first)),
-        [("a-1.0.0", true), ("0", true), ("z", true), ("a-1.0.0", false), ("0", false)]
+        all.each_ref().map(|pack| pack["metadata"]["name"].as_str().expect("a name")),
+        ["a-1.0.0", "0", "z"]
     );
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use bailiwick_compiler::cluster::{
-    self, Binding, ClusterPacks, InForce, NamespaceLabels, Verdict, seniority,
+    self, Binding, ClusterPacks, InForce, NamespaceLabels, Verdict, precedence,
 };
 use bailiwick_compiler::rego::Regorus;
 use bailiwick_crds::binding::{PolicyBinding, PolicyException};
@@ -53,9 +53,9 @@ pub(crate) fn build(
     policy_namespace: &str,
 ) -> Result<(Snapshot, Known), String> {
     let mut packs = ClusterPacks::default();
-    let mut oldest_first: Vec<&Json> = parts.packs.iter().collect();
-    oldest_first.sort_by_cached_key(|pack| seniority(pack));
-    for pack in oldest_first {
+    let mut ordered: Vec<&Json> = parts.packs.iter().collect();
+    ordered.sort_by_cached_key(|pack| precedence(pack));
+    for pack in ordered {
         if let Err(reason) = packs.add(pack) {
             error!(pack = ?name_of(pack), %reason, "pack left out");
         }
@@ -147,10 +147,10 @@ mod tests {
 
     use super::*;
 
-    fn pack(name: &str, created: &str, cidr: &str) -> Json {
+    fn pack(name: &str, cidr: &str) -> Json {
         json!({
             "apiVersion": "bailiwick.dev/v1alpha1", "kind": "PolicyPack",
-            "metadata": { "name": name, "creationTimestamp": created },
+            "metadata": { "name": name },
             "spec": {
                 "pack": "a", "version": "1.0.0",
                 "subjects": { "namespaces": { "selector": { "matchLabels": { "zone": "a" } } }, "unmatched": "Deny" },
@@ -171,9 +171,9 @@ mod tests {
 
     #[test]
     fn another_object_of_a_version_in_force_changes_nothing_also_after_a_restart() {
-        let first = pack("a-1.0.0", "2026-01-01T00:00:00Z", "192.0.2.0/24");
+        let first = pack("a-1.0.0", "192.0.2.0/24");
         // Its name sorts before the one of the first, as it is listed.
-        let other = pack("0", "2026-01-02T00:00:00Z", "0.0.0.0/0");
+        let other = pack("0", "0.0.0.0/0");
         let alone = built(vec![first.clone()], &Json::Null, &InForce::default()).expect("a snapshot");
         let bound = alone.in_force.policy("b").expect("it is in force").clone();
         let status = json!({ "version": "1.0.0", "digest": bound.pack.digest });
