@@ -121,7 +121,7 @@ fn many() -> Vec<PolicyException> {
             "apiVersion": "bailiwick.dev/v1alpha1", "kind": "PolicyException",
             "metadata": { "name": format!("e{at:03}"), "namespace": "policies", "creationTimestamp": "2030-01-01T00:00:00Z" },
             "spec": {
-                "pack": "sample", "rule": if at % 2 == 0 { "even" } else { "odd" }, "reason": "a test", "approver": "alice",
+                "pack": "sample", "rule": if at.is_multiple_of(2) { "even" } else { "odd" }, "reason": "a test", "approver": "alice",
                 "expires": "2030-01-11T00:00:00Z", "objects": (0..32).map(|of| object(at * 32 + of)).collect::<Vec<_>>(),
             },
         })
