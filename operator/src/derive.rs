@@ -6,17 +6,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bailiwick_compiler::cluster::{
-    Answers, Asked, Binding, Cells, InForce, Problem, Verdict, cells, exception,
+    Answers, Asked, Binding, Cells, InForce, Problem, Verdict, cells, exceptions,
 };
 use bailiwick_compiler::emit::{ClusterOptions, EmitError, IfLost, Left, Objects, objects, webhooks};
-use bailiwick_crds::binding::Chosen;
+use bailiwick_crds::binding::{Chosen, PolicyException};
 use bailiwick_crds::sandbox_pool::SandboxPoolSpec;
-use bailiwick_policy::admission::Exception;
+use bailiwick_policy::admission::{Exception, Moment};
 use serde_json::Value;
 
 use crate::certificates::UnixTime;
 use crate::object::{Key, Wanted};
-use crate::pools::{self, BoundPool, PoolError, PoolVerdict, UserNamespaces};
+use crate::pools::{self, BoundPool, PodSettings, PoolError, PoolVerdict};
 use crate::recall;
 use crate::whole::{self, Standing};
 use crate::world::World;
@@ -31,8 +31,8 @@ pub struct Options {
     pub namespace: String,
     /// Options of the emitters; `ca_bundle` and `exceptions` are filled in here.
     pub cluster: ClusterOptions,
-    /// Whether pools use user namespaces.
-    pub user_namespaces: UserNamespaces,
+    /// For the pods of pools.
+    pub pods: PodSettings,
 }
 
 /// What a binding has put in force.
@@ -222,7 +222,7 @@ impl Deriver {
             let digest = kept.bound.as_ref().map(|bound| bound.digest.clone());
             match &kept.bound {
                 Some(bound) => {
-                    for manifest in pools::manifests(&pool.live, spec, bound, options.user_namespaces) {
+                    for manifest in pools::manifests(&pool.live, spec, bound, options.pods) {
                         out.want(manifest, &options.namespace);
                     }
                 }
@@ -248,15 +248,18 @@ fn problem(reason: &'static str, error: &dyn std::fmt::Display) -> Problem {
 impl Derived {
     /// The exceptions that apply now.
     fn exceptions(&mut self, world: &World, namespace: &str, now: UnixTime) -> Vec<Exception> {
+        let readable =
+            world.exceptions.iter().filter_map(|one| Some((&one.live.key, one.said.as_ref().ok()?)));
+        let (keys, objects): (Vec<&Key>, Vec<&PolicyException>) = readable.unzip();
+        let unreadable = world.exceptions.iter().filter_map(|one| {
+            let why = one.said.as_ref().err()?;
+            Some((one.live.key.clone(), Some(why.clone())))
+        });
+        self.exceptions = unreadable.collect();
         let mut holding = Vec::new();
-        for one in &world.exceptions {
-            let read = one
-                .said
-                .clone()
-                .and_then(|object| exception(&object, namespace).map_err(|error| error.to_string()));
-            let why = match read {
-                Err(why) => Some(why),
-                Ok(exception) if exception.expires.0 <= now => Some("it has expired".to_owned()),
+        for (key, verdict) in keys.into_iter().zip(exceptions(&objects, namespace, Moment(now))) {
+            let why = match verdict {
+                Err(why) => Some(why.to_string()),
                 Ok(exception) => {
                     let expires = exception.expires.0;
                     self.next = Some(self.next.map_or(expires, |next| next.min(expires)));
@@ -264,7 +267,7 @@ impl Derived {
                     None
                 }
             };
-            self.exceptions.insert(one.live.key.clone(), why);
+            self.exceptions.insert(key.clone(), why);
         }
         holding
     }

@@ -20,6 +20,10 @@ pub const WRITES_AT_ONCE: usize = 8;
 /// Pause before a failed pass is repeated, doubled each time up to the second value.
 pub const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 
+/// Passes on end in which somebody else may write an object before the operator does. Until then statuses wait for the
+/// next comparison; one that goes on longer is reported.
+pub const MAX_RACES: u32 = 10;
+
 /// Pause for more events before a pass: an apply of several files arrives as several events.
 pub const SETTLE: Duration = Duration::from_millis(30);
 

@@ -64,6 +64,16 @@ pub enum UserNamespaces {
     Off,
 }
 
+/// What the cluster's owner sets for the pods of all pools.
+#[derive(Clone, Copy, Debug)]
+pub struct PodSettings {
+    /// Whether they have their own user namespaces.
+    pub users: UserNamespaces,
+    /// Most bytes of a pod's state, which is above all its log: the kubelet evicts a pod with more, so that it does
+    /// not fill the disk of its node.
+    pub state_bytes: u64,
+}
+
 /// The compiled input of a pool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BoundPool {
@@ -213,7 +223,7 @@ pub fn manifests(
     live: &Live,
     spec: &SandboxPoolSpec,
     bound: &BoundPool,
-    users: UserNamespaces,
+    settings: PodSettings,
 ) -> Vec<Value> {
     let namespace = live.key.namespace.as_deref().unwrap_or_default();
     let data = json!({ BUNDLE: bound.bundle });
@@ -231,7 +241,7 @@ pub fn manifests(
         }
         out.push(map);
     }
-    out.push(deployment(live, namespace, spec, bound, users));
+    out.push(deployment(live, namespace, spec, bound, settings));
     out
 }
 
@@ -253,7 +263,7 @@ fn deployment(
     namespace: &str,
     spec: &SandboxPoolSpec,
     bound: &BoundPool,
-    users: UserNamespaces,
+    settings: PodSettings,
 ) -> Value {
     let pool = &live.key.name;
     let digest = format!("sha256:{}", bound.digest);
@@ -282,14 +292,15 @@ fn deployment(
             "strategy": strategy,
             "template": {
                 "metadata": { "labels": labels, "annotations": { DIGEST_ANNOTATION: digest } },
-                "spec": pod(spec, bound, users),
+                "spec": pod(spec, bound, settings),
             },
         },
     })
 }
 
-fn pod(spec: &SandboxPoolSpec, bound: &BoundPool, users: UserNamespaces) -> Value {
-    let own_users = bound.pool.user_namespace == UserNamespace::Required || users == UserNamespaces::On;
+fn pod(spec: &SandboxPoolSpec, bound: &BoundPool, settings: PodSettings) -> Value {
+    let own_users =
+        bound.pool.user_namespace == UserNamespace::Required || settings.users == UserNamespaces::On;
     let profile = if bound.seccomp.is_empty() {
         json!({ "type": "RuntimeDefault" })
     } else {
@@ -310,7 +321,7 @@ fn pod(spec: &SandboxPoolSpec, bound: &BoundPool, users: UserNamespaces) -> Valu
         "containers": [container(spec, bound, own_users)],
         "volumes": [
             { "name": "bundle", "configMap": { "name": bundle_name(&bound.digest) } },
-            { "name": "state", "emptyDir": {} },
+            { "name": "state", "emptyDir": { "sizeLimit": settings.state_bytes.to_string() } },
             { "name": "call", "emptyDir": { "medium": "Memory" } },
             { "name": "admin", "emptyDir": { "medium": "Memory" } },
         ],

@@ -12,7 +12,7 @@ use crate::derive::Derived;
 use crate::kind::Kind;
 use crate::mirror::View;
 use crate::object::{Key, Live};
-use crate::pools::{POOL_LABEL, PoolVerdict, deployment_name};
+use crate::pools::{DIGEST_ANNOTATION, POOL_LABEL, PoolVerdict, deployment_name};
 use crate::status::{Said, is_there, status};
 use crate::world::{PackFacts, World};
 
@@ -22,6 +22,9 @@ pub struct Outcome<'a> {
     pub failed: &'a BTreeMap<Key, String>,
     /// Those of them that were in place and that somebody changed since.
     pub drifted: &'a BTreeSet<Key>,
+    /// Objects that somebody else wrote meanwhile. They are compared again at once, and until then it is not known
+    /// whether they are in place.
+    pub raced: &'a BTreeSet<Key>,
     /// Digests of the policies for which the webhook is registered and enough replicas decide by them.
     pub armed: &'a BTreeSet<String>,
     /// Until when and why not, if it is disarmed.
@@ -116,6 +119,10 @@ pub fn report(
         all.push((&pack.live, status(&pack.live, &[said], more, outcome.now)));
     }
     for binding in &world.bindings {
+        let its = |key| derived.bindings_of.get(key).is_some_and(|all| all.contains(&binding.live.key.name));
+        if outcome.raced.iter().any(its) {
+            continue;
+        }
         let said = match (&binding.said, derived.verdicts.get(&binding.live.key.name)) {
             (Ok(_), Some(verdict)) => bound(derived, &binding.live, verdict, outcome),
             // After a restart, the status is all that tells what is in force.
@@ -134,6 +141,9 @@ pub fn report(
     }
     for pool in &world.pools {
         let Some(verdict) = derived.pools.iter().find(|one| one.key == pool.live.key) else { continue };
+        if outcome.raced.contains(&deployment(verdict)) {
+            continue;
+        }
         let (said, more) = pooled(verdict, view, outcome);
         all.push((&pool.live, status(&pool.live, &said, more, outcome.now)));
     }
@@ -277,18 +287,25 @@ fn tier(verdict: &PoolVerdict, view: &View) -> Option<&'static str> {
     TIERS.into_iter().find(|tier| found.iter().any(|one| one == tier))
 }
 
+/// The Deployment of a pool.
+fn deployment(verdict: &PoolVerdict) -> Key {
+    let name = deployment_name(&verdict.key.name);
+    Key { kind: Kind::Deployment, namespace: verdict.key.namespace.clone(), name }
+}
+
 fn pooled(verdict: &PoolVerdict, view: &View, outcome: &Outcome<'_>) -> (Vec<Said>, Map<String, Value>) {
     let compiled = match &verdict.error {
         None => Said::yes("Compiled", "Compiled", "the pack compiles and has the pool"),
         Some(error) => Said::no("Compiled", error.reason(), error.to_string()),
     };
-    let name = deployment_name(&verdict.key.name);
-    let key = Key { kind: Kind::Deployment, namespace: verdict.key.namespace.clone(), name };
+    let key = deployment(verdict);
     let deployment = view.get(&key);
     let count = |at: &str| deployment.and_then(|live| live.status.get(at)?.as_u64()).unwrap_or(0);
     let wanted = deployment.and_then(|live| live.spec().get("replicas")?.as_u64()).unwrap_or(0);
     let observed = deployment.and_then(|live| live.status.get("observedGeneration")?.as_i64());
-    let current = deployment.is_some_and(|live| observed == Some(live.generation));
+    let digest = verdict.digest.as_ref().map(|digest| format!("sha256:{digest}"));
+    let is_of_it = |live: &Arc<Live>| live.annotations.get(DIGEST_ANNOTATION) == digest.as_ref();
+    let current = deployment.is_some_and(|live| observed == Some(live.generation) && is_of_it(live));
     let (there, updated) = (count("readyReplicas"), count("updatedReplicas"));
     let ready = match (outcome.failed.get(&key), deployment) {
         (Some(why), _) => Said::no("Ready", "CannotApply", why.clone()),
@@ -299,7 +316,11 @@ fn pooled(verdict: &PoolVerdict, view: &View, outcome: &Outcome<'_>) -> (Vec<Sai
         (None, Some(_)) => Said::no("Ready", "Waiting", format!("{there} of {wanted} pods are ready")),
     };
     // Pods with an older bundle do not count.
-    let serving = if current && updated >= count("replicas") { there } else { there.min(updated) };
+    let serving = match deployment {
+        Some(live) if !is_of_it(live) => 0,
+        Some(_) if current && updated >= count("replicas") => there,
+        _ => there.min(updated),
+    };
     let mut more = members([("replicas", json!(count("replicas"))), ("readyReplicas", json!(serving))]);
     if let Some(digest) = &verdict.digest {
         more.insert("digest".to_owned(), json!(digest));
@@ -309,3 +330,6 @@ fn pooled(verdict: &PoolVerdict, view: &View, outcome: &Outcome<'_>) -> (Vec<Sai
     }
     (vec![compiled, ready], more)
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,7 @@ use crate::limits::{LOOK_EVERY, WRITE_TIMEOUT};
 use crate::metrics::Metrics;
 use crate::mirror::Mirror;
 use crate::operator::{Operator, Settings, Shared};
-use crate::pools::UserNamespaces;
+use crate::pools::{PodSettings, UserNamespaces};
 use crate::probe::{Prober, Replicas};
 use crate::watch as watches;
 
@@ -64,6 +64,9 @@ pub struct Serve {
     /// Whether the pods of pools get user namespaces where a pack leaves that open
     #[arg(long, value_enum, default_value_t = Switch::On)]
     pub pool_user_namespaces: Switch,
+    /// Most bytes of the state of a pool's pod, above all its log: the kubelet evicts a pod with more, and its log is lost
+    #[arg(long, value_name = "BYTES", default_value_t = 10 << 30, value_parser = clap::value_parser!(u64).range(64 << 20..))]
+    pub pool_state_bytes: u64,
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented at its type; a text here would replace the command's")]
     pub log: Log,
@@ -290,7 +293,7 @@ impl Serve {
         let hours = |hours: u64| Duration::from_secs(hours * 3600);
         let mut exempt = vec![self.namespace.clone(), "kube-system".to_owned()];
         exempt.extend(self.exempt_namespaces.iter().cloned());
-        let user_namespaces = match self.pool_user_namespaces {
+        let users = match self.pool_user_namespaces {
             Switch::On => UserNamespaces::On,
             Switch::Off => UserNamespaces::Off,
         };
@@ -302,7 +305,7 @@ impl Serve {
                     exempt_namespaces: exempt,
                     ..ClusterOptions::default()
                 },
-                user_namespaces,
+                pods: PodSettings { users, state_bytes: self.pool_state_bytes },
             },
             profile: Profile {
                 authority: hours(self.webhook.ca_lifetime),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bailiwick_compiler::cluster::{ClusterPacks, NamespaceLabels};
+use bailiwick_compiler::cluster::{ClusterPacks, NamespaceLabels, precedence};
 use bailiwick_crds::binding::{PolicyBindingSpec, PolicyBindingStatus, PolicyException};
 use bailiwick_crds::sandbox_pool::SandboxPoolSpec;
 use serde::de::DeserializeOwned;
@@ -64,11 +64,15 @@ fn spec<T: DeserializeOwned>(live: &Live) -> Result<T, String> {
     serde_json::from_value(live.spec().clone()).map_err(|error| format!("spec: {error}"))
 }
 
-fn pack(live: &Live, packs: &mut ClusterPacks) -> Result<PackFacts, String> {
-    let object = json!({
+/// A pack's object, as the compiler reads it.
+fn pack_object(live: &Live) -> Value {
+    json!({
         "metadata": { "name": live.key.name, "annotations": live.annotations }, "spec": live.spec(),
-    });
-    let digest = packs.add(&object).map_err(|error| error.to_string())?;
+    })
+}
+
+fn pack(live: &Live, object: &Value, packs: &mut ClusterPacks) -> Result<PackFacts, String> {
+    let digest = packs.add(object).map_err(|error| error.to_string())?;
     let text = |member: &str| live.spec().get(member).and_then(Value::as_str).unwrap_or_default().to_owned();
     Ok(PackFacts { name: text("pack"), version: text("version"), digest })
 }
@@ -88,7 +92,7 @@ impl World {
     #[must_use]
     pub fn read(view: &View) -> Self {
         let mut world = Self::default();
-        let mut prints = Vec::new();
+        let (mut prints, mut packs) = (Vec::new(), Vec::new());
         for kind in [Kind::PolicyPack, Kind::PolicyBinding, Kind::PolicyException, Kind::SandboxPool] {
             for live in view.of(kind).filter(|live| !live.ending) {
                 prints.push(json!([
@@ -101,10 +105,7 @@ impl World {
                 ]));
                 let live = Arc::clone(live);
                 match kind {
-                    Kind::PolicyPack => {
-                        let said = pack(&live, &mut world.packs);
-                        world.pack_objects.push(Read { live, said });
-                    }
+                    Kind::PolicyPack => packs.push((pack_object(&live), live)),
                     Kind::PolicyBinding => {
                         let status = serde_json::from_value(live.status.clone()).ok();
                         let said = spec(&live).map(|spec| BindingFacts { spec, status });
@@ -120,6 +121,11 @@ impl World {
                     }
                 }
             }
+        }
+        packs.sort_by_cached_key(|(object, _)| precedence(object));
+        for (object, live) in packs {
+            let said = pack(&live, &object, &mut world.packs);
+            world.pack_objects.push(Read { live, said });
         }
         for live in view.of(Kind::Namespace).filter(|live| !live.ending) {
             prints.push(json!(["Namespace", live.key.name, live.labels]));

@@ -15,7 +15,6 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout_at;
 
 use crate::body::{self, BodyError};
@@ -26,6 +25,7 @@ use crate::limits::{EVIDENCE_MARGIN, INLINE_BODY_BYTES};
 use crate::metrics::{PathLabel, RefusedLabel, VerdictLabel};
 use crate::snapshot::Snapshot;
 use crate::state::State;
+use crate::turns::Turn;
 
 type Answer = Response<Full<Bytes>>;
 
@@ -67,6 +67,13 @@ pub(crate) async fn answer(state: &State, peer: IpAddr, request: Request<Incomin
 struct Caller {
     peer: IpAddr,
     received: Instant,
+}
+
+/// Who waits for an answer, and until when.
+#[derive(Clone, Copy)]
+struct By {
+    peer: IpAddr,
+    deadline: Deadline,
 }
 
 /// How a review is decided.
@@ -148,6 +155,7 @@ async fn judged(
         return Err(Refusal::new(RefusedLabel::content_type, StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
     }
     let deadline = Deadline::from_query(request.uri().query(), received);
+    let by = By { peer, deadline };
     let until = deadline.or_in(state.limits.body_timeout);
     let share = state.held.of(peer);
     let held =
@@ -168,8 +176,8 @@ async fn judged(
         return refuse(RefusedLabel::not_ready, StatusCode::SERVICE_UNAVAILABLE, message);
     }
     let judged = match (how, &state.cluster) {
-        (How::Policy(phase), _) => with_evidence(state, &held.bytes, phase, deadline).await,
-        (How::Asked(asked), Some(cluster)) => of_cluster(state, cluster, &held.bytes, asked, deadline).await,
+        (How::Policy(phase), _) => with_evidence(state, &held.bytes, phase, by).await,
+        (How::Asked(asked), Some(cluster)) => of_cluster(state, cluster, &held.bytes, asked, by).await,
         (How::Asked(_), None) => None,
     };
     match judged {
@@ -195,27 +203,21 @@ async fn judged(
 
 /// Judges a review of Bailiwick's own objects or of connections, a large one in its turn; `None` if the deadline passed
 /// first.
-async fn of_cluster(
-    state: &State,
-    cluster: &Cluster,
-    body: &Bytes,
-    asked: Asked,
-    deadline: Deadline,
-) -> Option<Judged> {
-    let _turn = turn(state, body, deadline).await?;
-    let snapshot = state.snapshot.load_full();
-    timeout_at(deadline.at(), cluster::judge(cluster, &snapshot, body, asked, deadline.at())).await.ok()
+async fn of_cluster(state: &State, cluster: &Cluster, body: &Bytes, asked: Asked, by: By) -> Option<Judged> {
+    let _turn = turn(state, body, by).await?;
+    let (snapshot, until) = (state.snapshot.load_full(), by.deadline.at());
+    timeout_at(until, cluster::judge(cluster, &snapshot, body, asked, until)).await.ok()
 }
 
 /// Judges, and between judgements fetches the facts about images and the authorizer's answers that they need.
 /// The judgement itself opens no connection.
-async fn with_evidence(state: &State, body: &Bytes, phase: Phase, deadline: Deadline) -> Option<Judged> {
+async fn with_evidence(state: &State, body: &Bytes, phase: Phase, by: By) -> Option<Judged> {
     let mut facts = Arc::new(Facts::default());
     for _ in 0..LEARNING_ROUNDS {
-        match evaluate(state, body.clone(), phase, deadline, Arc::clone(&facts), Round::More).await {
+        match evaluate(state, body.clone(), phase, by, Arc::clone(&facts), Round::More).await {
             Some(Judged::Wanting(wanted, user)) => {
                 // Leaves time for the last judgement, which reports what could not be learned, and why.
-                let until = deadline.before(EVIDENCE_MARGIN);
+                let until = by.deadline.before(EVIDENCE_MARGIN);
                 let Facts { images, answers } = Arc::make_mut(&mut facts);
                 let Wanted { images: demands, questions } = wanted;
                 tokio::join!(
@@ -226,7 +228,7 @@ async fn with_evidence(state: &State, body: &Bytes, phase: Phase, deadline: Dead
             judged => return judged,
         }
     }
-    evaluate(state, body.clone(), phase, deadline, facts, Round::Last).await
+    evaluate(state, body.clone(), phase, by, facts, Round::Last).await
 }
 
 /// Judges a review here, or in the blocking pool if it may take long; `None` if the deadline passed first.
@@ -239,10 +241,11 @@ async fn evaluate(
     state: &State,
     body: Bytes,
     phase: Phase,
-    deadline: Deadline,
+    by: By,
     facts: Arc<Facts>,
     round: Round,
 ) -> Option<Judged> {
+    let deadline = by.deadline;
     if deadline.passed() {
         return None;
     }
@@ -252,7 +255,7 @@ async fn evaluate(
         return (!deadline.passed()).then_some(judged);
     }
     // Given back when the judgement ends, also when nobody waits for it any more.
-    let turn = turn(state, &body, deadline).await?;
+    let turn = turn(state, &body, by).await?;
     let task = tokio::task::spawn_blocking(move || {
         let _turn = turn;
         timed(&snapshot, &body, phase, &facts, round)
@@ -265,13 +268,11 @@ async fn evaluate(
 }
 
 /// A turn for a large review, which a small one does not need; `None` if the deadline passed first.
-async fn turn(state: &State, body: &Bytes, deadline: Deadline) -> Option<Option<OwnedSemaphorePermit>> {
+async fn turn(state: &State, body: &Bytes, by: By) -> Option<Option<Turn>> {
     if body.len() <= INLINE_BODY_BYTES {
         return Some(None);
     }
-    let bytes = u32::try_from(body.len().min(state.limits.max_body_bytes)).unwrap_or(u32::MAX);
-    let turn = Arc::clone(&state.large).acquire_many_owned(bytes);
-    timeout_at(deadline.at(), turn).await.ok()?.ok().map(Some)
+    timeout_at(by.deadline.at(), state.large.of(by.peer, body.len())).await.ok()?.map(Some)
 }
 
 /// Judges, and reports to the snapshot how long that took.

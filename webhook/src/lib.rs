@@ -36,6 +36,7 @@ mod shares;
 mod snapshot;
 mod state;
 mod tls;
+mod turns;
 mod user;
 
 pub use limits::Limits;

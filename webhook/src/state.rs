@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use bailiwick_images::Checker;
-use tokio::sync::Semaphore;
 use tokio_rustls::rustls::ServerConfig;
 
 use crate::cluster::Cluster;
@@ -13,6 +12,7 @@ use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::shares::Shares;
 use crate::snapshot::Snapshot;
+use crate::turns::Turns;
 
 /// What all connections share.
 pub(crate) struct State {
@@ -25,8 +25,8 @@ pub(crate) struct State {
     pub(crate) images: Arc<Checker>,
     /// Reviews that are judged now.
     pub(crate) in_flight: Arc<Shares>,
-    /// Turns of large reviews, in bytes: what they are read into is many times as large.
-    pub(crate) large: Arc<Semaphore>,
+    /// Turns of large reviews.
+    pub(crate) large: Turns,
     /// Open connections.
     pub(crate) connections: Arc<Shares>,
     /// Bytes of requests.
@@ -64,7 +64,7 @@ impl State {
             tls: ArcSwap::from_pointee(tls),
             images: Arc::new(images),
             in_flight: Shares::new(limits.max_in_flight),
-            large: Arc::new(Semaphore::new(limits.max_body_bytes.min(Semaphore::MAX_PERMITS))),
+            large: Turns::new(limits.max_body_bytes),
             connections: Shares::new(limits.max_connections),
             held: Shares::new(limits.max_held_bytes),
             draining: AtomicBool::new(false),

@@ -5,7 +5,8 @@ below the kubelet's folder. Only namespaces of pools are looked at, those that t
 write such a ConfigMap (the policy `bailiwick-reserved` of the chart).
 
 A file that is there is never changed, since pods rely on it. A profile goes when no ConfigMap names it any more; containers that run keep theirs, which is in
-the kernel.
+the kernel. A namespace that does not answer, as one that somebody deleted, keeps the profiles that it was last known to name, and no others: `.named` beside
+the profiles says which, since a new start knows nothing. One that never answered may name any that are there, and keeps those.
 """
 
 import json
@@ -25,6 +26,8 @@ EVERY_S = 3
 ANSWER_S, ANSWER_BYTES = 10, 64 << 20
 # Largest profile, and most of them: so many pools have a place on one node.
 PROFILE_BYTES, PROFILES = 1 << 20, 1000
+# Which namespace names which profile.
+NAMED = ".named"
 NAME = re.compile(r"bailiwick/([-a-z0-9]{1,180}\.json)")
 SELECTOR = "bailiwick.dev%2Fseccomp%3Dpool"
 
@@ -47,15 +50,18 @@ def listed(namespace):
 
 
 def published():
-    """The profiles for this machine, by file name, and whether those are all."""
-    items, whole = [], True
+    """The profiles for this machine by file name, of each namespace that answers."""
+    answers = {}
     for namespace in os.environ["BAILIWICK_POOL_NAMESPACES"].split():
         try:
-            items += listed(namespace)
+            answers[namespace] = profiles(listed(namespace))
         except (OSError, ValueError, KeyError) as error:
             # A namespace that somebody deleted keeps no other pool's profile from its nodes.
-            print(f"trying {namespace} again: {error}", file=sys.stderr, flush=True)
-            whole = False
+            print(f"{namespace} does not answer and keeps its profiles; trying again: {error}", file=sys.stderr, flush=True)
+    return answers
+
+
+def profiles(items):
     found = {}
     for item in items[:PROFILES]:
         if not item["metadata"]["name"].startswith("bailiwick-seccomp-"):
@@ -65,22 +71,43 @@ def published():
         if name and profile and len(profile) <= PROFILE_BYTES:
             # Two that name one file: the one that sorts first, whatever the order of the list.
             found[name[1]] = min(profile, found.get(name[1], profile))
-    return found, whole
+    return found
 
 
-def install(found, whole):
+def known():
+    """The file names that each namespace was last known to name."""
+    try:
+        with open(f"{FOLDER}/{NAMED}", encoding="utf-8") as file:
+            return {namespace: list(names) for namespace, names in json.load(file).items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def write(name, text):
+    new = f"{FOLDER}/.new"
+    with open(new, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.chmod(new, 0o644)
+    os.rename(new, f"{FOLDER}/{name}")
+
+
+def install(answers):
     os.makedirs(FOLDER, mode=0o755, exist_ok=True)
-    there = set(os.listdir(FOLDER))
-    for name in sorted(set(found) - there):
+    there = {name for name in os.listdir(FOLDER) if not name.startswith(".")}
+    found = {}
+    for profiles_there in answers.values():
+        for name, profile in profiles_there.items():
+            found[name] = min(profile, found.get(name, profile))
+    before, namespaces = known(), os.environ["BAILIWICK_POOL_NAMESPACES"].split()
+    named = {one: sorted(answers[one]) if one in answers else before.get(one, sorted(there)) for one in namespaces}
+    # First, so that no end of this program makes it forget who relies on a file.
+    if named != before:
+        write(NAMED, json.dumps(named, sort_keys=True))
+    for name in sorted(set(found) - there)[:max(0, PROFILES - len(there))]:
         json.loads(found[name])  # what is not JSON is no profile
-        new = f"{FOLDER}/.new"
-        with open(new, "w", encoding="utf-8") as file:
-            file.write(found[name])
-        os.chmod(new, 0o644)
-        os.rename(new, f"{FOLDER}/{name}")
+        write(name, found[name])
         print(f"installed {name}", flush=True)
-    # Without every answer it is not known what nobody names any more.
-    for name in sorted(there - set(found) - {".new"}) if whole else []:
+    for name in sorted(there - {name for names in named.values() for name in names}):
         os.unlink(f"{FOLDER}/{name}")
         print(f"removed {name}", flush=True)
 
@@ -88,7 +115,7 @@ def install(found, whole):
 def main():
     while True:
         try:
-            install(*published())
+            install(published())
         except (OSError, ValueError, KeyError) as error:
             print(f"trying again: {error}", file=sys.stderr, flush=True)
         time.sleep(EVERY_S)

@@ -20,7 +20,7 @@
 //!
 //! How a caller uses it:
 //!
-//! 1. Put every `PolicyPack` into [`ClusterPacks`] as JSON. Not as the typed kind: `"${name}"` may be where
+//! 1. Put every `PolicyPack` into [`ClusterPacks`] as JSON, sorted by [`precedence`]. Not as the typed kind: `"${name}"` may be where
 //!    the type has a number.
 //! 2. [`InForce::update`] with all bindings; keep the value for the next time. A [`Verdict`] for each binding
 //!    says what its status should be.
@@ -41,8 +41,8 @@ pub use asked::{Answers, Asked};
 pub(crate) use binding::stage;
 pub use binding::{Binding, BoundPolicy, InForce, PackId, Reason, Taken, Verdict};
 pub use cells::{Cell, Cells, Effective, MAX_CELLS, Problem, cells};
-pub use exception::{ExceptionError, MAX_EXCEPTION_S, exception};
-pub use packs::{ClusterPacks, LOCK_ANNOTATION, PackError};
+pub use exception::{ExceptionError, MAX_EXCEPTION_S, exception, exceptions};
+pub use packs::{ClusterPacks, LOCK_ANNOTATION, PackError, precedence};
 pub use widening::{Widening, opens, widens};
 
 /// Labels of namespaces, by name, as in the API server.

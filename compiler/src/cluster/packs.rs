@@ -1,4 +1,8 @@
 //! The packs of a cluster as the compiler's library, each read from the JSON of its `PolicyPack` object.
+//!
+//! A published version is one object, the one that is named after its pack and version: the API server gives a name
+//! once. So nobody who may make packs changes one that is in force by making another of its name and version, see
+//! [`precedence`].
 
 use std::collections::BTreeMap;
 
@@ -22,6 +26,8 @@ pub struct ClusterPacks {
 #[derive(Clone, Debug)]
 struct Held {
     digest: String,
+    /// Name of the object.
+    object: String,
     /// A digest of everything that its compilation reads of it.
     content: String,
     sources: PackSources,
@@ -41,19 +47,30 @@ pub enum PackError {
         /// Why.
         error: semver::Error,
     },
-    /// Another object claims to be the same version, with other content.
-    #[error("`{name}` {version} is defined twice with different contents")]
+    /// Another object is this version, or it had other contents.
+    #[error("`{name}` {version} is object `{first}`, and has other contents or another name than this")]
     Twice {
         /// The pack.
         name: String,
         /// Its version.
         version: Version,
+        /// Name of the object that counts.
+        first: String,
     },
 }
 
+/// The order in which the packs of a cluster must be added: first those that are named after their pack and version.
+/// Others do not compile (BW0115), and must not take the place of one that does.
+#[must_use]
+pub fn precedence(object: &Json) -> (bool, String) {
+    let text = |at: &str| object.pointer(at).and_then(Json::as_str).unwrap_or_default();
+    let name = text("/metadata/name");
+    (name != format!("{}-{}", text("/spec/pack"), text("/spec/version")), name.to_owned())
+}
+
 impl ClusterPacks {
-    /// Adds the object of a pack; only the name, the lock's annotation and the spec matter. Returns the
-    /// digest that its status and bindings name.
+    /// Adds the object of a pack, in the order of [`precedence`]; only the name, the lock's annotation and the spec
+    /// matter. Returns the digest that its status and bindings name.
     ///
     /// # Errors
     /// An object that no binding could name; it is not added.
@@ -77,12 +94,29 @@ impl ClusterPacks {
         let lock = annotations.and_then(|all| all.get(LOCK_ANNOTATION)).and_then(Json::as_str);
         sources.lock = lock.map(|text| SourceFile::new("pack.lock", text));
         let versions = self.packs.entry(name.clone()).or_default();
-        if versions.get(&version).is_some_and(|held| held.digest != digest) {
-            return Err(PackError::Twice { name, version });
+        let is_another = |held: &&Held| Some(held.object.as_str()) != object_name.as_str();
+        let is_misnamed = precedence(object).0;
+        // Whatever is there, what is named after the version is the version.
+        if let Some(held) = versions.get(&version).filter(|held| is_misnamed || !is_another(held)) {
+            let is_same = held.digest == digest && held.sources.lock == sources.lock;
+            if is_same && !is_another(&held) {
+                return Ok(digest);
+            }
+            return Err(PackError::Twice { name, version, first: held.object.clone() });
         }
         let content = crate::resolve::digest(&json!([digest, object_name, lock]));
-        versions.insert(version, Held { digest: digest.clone(), content, sources });
+        let object = object_name.as_str().unwrap_or_default().to_owned();
+        versions.insert(version, Held { digest: digest.clone(), object, content, sources });
         Ok(digest)
+    }
+
+    /// Whether another object than this one is its version.
+    #[must_use]
+    pub fn is_another(&self, object: &Json) -> bool {
+        let text = |at: &str| object.pointer(at).and_then(Json::as_str).unwrap_or_default();
+        let versions = self.packs.get(text("/spec/pack"));
+        let held = Version::parse(text("/spec/version")).ok().and_then(|version| versions?.get(&version));
+        held.is_some_and(|held| held.object != text("/metadata/name"))
     }
 
     /// The version with a digest.

@@ -38,6 +38,8 @@ pub(crate) mod selector;
 mod statements;
 mod webhooks;
 
+pub(crate) use floor::excepted_length;
+
 pub use artifact::{Artifact, Artifacts, FieldRef, Target};
 pub use cluster::{
     BINDINGS, CELLS, ClusterOptions, EXCEPTIONS, EXTENDED, Left, NAMESPACES, Object, Objects, PACKS, objects,

@@ -1,6 +1,6 @@
 //! From a binding to the policy that it puts in force, and what stays when it cannot.
 
-use bailiwick_compiler::cluster::{PackError, Reason};
+use bailiwick_compiler::cluster::{PackError, Reason, precedence};
 use serde_json::{Value, json};
 
 use crate::stage::{Cluster, of, pack};
@@ -253,10 +253,44 @@ fn a_new_version_of_an_extended_pack_tells_whose_policies_it_would_change() {
 fn a_published_version_has_one_content() {
     let mut cluster = Cluster::with(&[pack("a", "1.0.0", "x", &[443])]);
     assert!(cluster.packs.add(&pack("a", "1.0.0", "x", &[443])).is_ok(), "the same again");
-    let error = cluster.packs.add(&pack("a", "1.0.0", "x", &[80])).unwrap_err();
-    assert!(matches!(error, PackError::Twice { .. }), "{error}");
+    cluster.bind("a", of("a", "1.0.0"));
+    cluster.update();
+    let mut locked = pack("a", "1.0.0", "x", &[443]);
+    locked["metadata"]["annotations"] =
+        json!({ bailiwick_compiler::cluster::LOCK_ANNOTATION: "packs: []\n" });
+    for mut other in [pack("a", "1.0.0", "x", &[80]), locked, pack("a", "1.0.0", "x", &[443])] {
+        other["metadata"]["name"] = json!("other");
+        let error = cluster.packs.add(&other).unwrap_err();
+        assert!(matches!(&error, PackError::Twice { first, .. } if first == "a-1.0.0"), "{error}");
+        assert!(cluster.packs.is_another(&other));
+        cluster.update();
+        assert_eq!(cluster.in_force.compilations(), 1, "it is as it was");
+    }
+    assert!(!cluster.packs.is_another(&pack("a", "1.0.0", "x", &[443])));
+    // One that was there first keeps no place.
+    let mut squatter = pack("b", "1.0.0", "x", &[80]);
+    squatter["metadata"]["name"] = json!("squatter");
+    cluster.packs.add(&squatter).expect("nothing is that version yet");
+    cluster.packs.add(&pack("b", "1.0.0", "x", &[443])).expect("the version itself");
+    assert!(cluster.packs.is_another(&squatter));
+    assert!(!cluster.packs.is_another(&pack("a", "2.0.0", "x", &[443])), "nothing is that version");
     let error = cluster.packs.add(&json!({ "spec": { "pack": "a" } })).unwrap_err();
     assert!(matches!(error, PackError::Nameless), "{error}");
+}
+
+#[test]
+fn of_two_objects_of_one_version_the_one_named_after_it_counts() {
+    let named = |name: &str| {
+        let mut pack = pack("a", "1.0.0", "x", &[443]);
+        pack["metadata"]["name"] = json!(name);
+        pack
+    };
+    let mut all = [named("z"), named("0"), named("a-1.0.0")];
+    all.sort_by_cached_key(precedence);
+    assert_eq!(
+        all.each_ref().map(|pack| pack["metadata"]["name"].as_str().expect("a name")),
+        ["a-1.0.0", "0", "z"]
+    );
 }
 
 #[test]

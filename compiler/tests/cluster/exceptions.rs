@@ -1,6 +1,6 @@
 //! Exceptions: which hold, for which objects, and that they end.
 
-use bailiwick_compiler::cluster::{ExceptionError, exception};
+use bailiwick_compiler::cluster::{ExceptionError, exception, exceptions};
 use bailiwick_crds::binding::PolicyException;
 use bailiwick_policy::admission::{
     AdmissionRequest, ManifestContext, Moment, Namespaces, Operation, Phase, Reviewer,
@@ -113,4 +113,49 @@ fn it_holds_for_the_named_objects_until_it_ends() {
         let (allowed, said) = decided(exceptable, &change, name, now);
         assert!(!allowed && said.contains("Deny hostPID"), "{why}: {said}");
     }
+}
+
+/// As many as the admission policies have room for, the oldest first, whatever their names; one that ended takes none.
+#[test]
+fn so_many_hold_as_a_policy_has_room_for() {
+    let made = |name: &str, day: usize, rule: &str| {
+        let long = json!({ "resource": "pods", "namespace": "one", "name": "x".repeat(253) });
+        object(&json!({
+            "/metadata/name": name, "/metadata/creationTimestamp": format!("2030-01-{day:02}T00:00:00Z"), "/spec/rule": rule,
+            "/spec/expires": "2030-01-25T00:00:00Z", "/spec/objects": vec![long; 32],
+        }))
+    };
+    let verdicts = |objects: &[PolicyException], now: i64| {
+        let objects: Vec<&PolicyException> = objects.iter().collect();
+        let verdicts = exceptions(&objects, "policies", Moment(now)).into_iter();
+        let said = verdicts.map(|one| one.map(|one| one.name).map_err(|error| error.to_string()));
+        said.collect::<Vec<_>>()
+    };
+    let holds = |name: &str| Ok(format!("policies/{name}"));
+    let few: Vec<_> = (1..=9).rev().map(|day| made(&format!("d{day}"), day, "r")).collect();
+    let all = verdicts(&few, TEN_DAYS);
+    let room = all.iter().filter(|one| one.is_ok()).count();
+    assert!((2..8).contains(&room), "{room}");
+    for (at, verdict) in all.iter().rev().enumerate() {
+        match verdict {
+            Ok(_) => assert!(at < room && *verdict == holds(&format!("d{}", at + 1)), "{at}: {verdict:?}"),
+            Err(why) => assert!(
+                at >= room && why.contains("too many exceptions") && why.contains("rule `r`"),
+                "{why}"
+            ),
+        }
+    }
+    // Others have a room of their own, until all have none.
+    let mut more = few.clone();
+    more.extend((1..=99).map(|at| made(&format!("m{at:02}"), 20, &format!("rule-{at:02}"))));
+    let all = verdicts(&more, TEN_DAYS);
+    assert_eq!(all[9], holds("m01"));
+    let held = all.iter().filter(|one| one.is_ok()).count();
+    assert!((10..60).contains(&held) && all[107].is_err(), "{held}");
+    // The first of them ends.
+    let mut ending = few;
+    ending[8] = object(&json!({ "/metadata/name": "d1", "/spec/rule": "r", "/spec/objects": [] }));
+    let all = verdicts(&ending, TEN_DAYS);
+    assert!(all[8].as_ref().is_err_and(|why| why == "it has expired"), "{:?}", all[8]);
+    assert_eq!(all[8 - room], holds(&format!("d{}", room + 1)));
 }

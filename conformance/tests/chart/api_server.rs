@@ -572,6 +572,17 @@ fn networks_of_pools_stay(cluster: &Cluster) {
         );
         cluster.kubectl(args, &open).expect("who may delete the namespace installs and removes the chart");
     }
+    // By a role in the namespace alone, the namespace may be deleted as well.
+    let role = ["create", "role", "owner", "-n", "agents-pool", "--verb=create,delete,get"];
+    let resources = "--resource=namespaces,networkpolicies.networking.k8s.io";
+    cluster.kubectl([&role[..], &[resources]].concat(), "").expect("a role");
+    let rights = ["create", "rolebinding", "owner", "-n", "agents-pool", "--role=owner", "--user=owner"];
+    cluster.kubectl(rights, "").expect("rights");
+    let away = ["delete", "namespace", "agents-pool", "--dry-run=server"];
+    for args in [&away[..], &create[..], &delete[..]] {
+        let owner = cluster.kubectl_raw([args, &["--as=owner"]].concat(), &open).expect("kubectl runs");
+        assert!(owner.status.success(), "{args:?}: {}", said(&owner));
+    }
     // The clean-up takes away what the operator wrote, also there.
     let account = format!("--as=system:serviceaccount:{NAMESPACE}:bailiwick-uninstall");
     let user = format!("--user=system:serviceaccount:{NAMESPACE}:bailiwick-uninstall");

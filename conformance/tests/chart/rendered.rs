@@ -97,7 +97,10 @@ fn helm_renders_what_was_meant() {
     let webhook = of("Deployment", "bailiwick-webhook");
     assert!(webhook["spec"]["replicas"].as_u64() >= Some(2), "{webhook}");
     assert_eq!(webhook["spec"]["template"]["spec"]["priorityClassName"], "system-cluster-critical");
-    assert_eq!(of("PodDisruptionBudget", "bailiwick-webhook")["spec"]["maxUnavailable"], 1);
+    for name in ["bailiwick-webhook", "bailiwick-operator"] {
+        assert_eq!(of("PodDisruptionBudget", name)["spec"]["maxUnavailable"], 1, "{name}");
+    }
+    what_the_operator_is_told(&helm);
     assert_eq!(
         of("Namespace", "agents-pool")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"],
         "baseline"
@@ -120,6 +123,32 @@ fn helm_renders_what_was_meant() {
     assert!(crds.clone().all(|one| one["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"));
     assert_eq!(crds.count(), KINDS.len());
     assert!(!kept.iter().any(|one| one["kind"] == "DaemonSet"));
+}
+
+/// Values for the operator come as its arguments, by default with its own defaults; one replica has no budget.
+fn what_the_operator_is_told(helm: &Helm) {
+    let told = |sets: &[&str]| {
+        let objects = helm.render(sets);
+        let budgets = objects.iter().filter(|one| one["kind"] == "PodDisruptionBudget").count();
+        let operator = objects
+            .iter()
+            .find(|one| one["kind"] == "Deployment" && one["metadata"]["name"] == "bailiwick-operator");
+        let args =
+            operator.expect("the operator")["spec"]["template"]["spec"]["containers"][0]["args"].clone();
+        let args: Vec<String> = serde_json::from_value(args).expect("arguments");
+        (
+            args.into_iter()
+                .filter(|arg| arg.contains("-webhook-") || arg.contains("-pool-"))
+                .collect::<Vec<_>>(),
+            budgets,
+        )
+    };
+    let plain = ["--min-webhook-replicas=2", "--pool-user-namespaces=on", "--pool-state-bytes=10737418240"];
+    assert_eq!(told(&[]), (plain.map(str::to_owned).to_vec(), 2));
+    let set = "webhook.replicas=3,webhook.minReplicas=3,pools.userNamespaces=false,pools.stateGiB=100,operator.replicas=1";
+    let set_so =
+        ["--min-webhook-replicas=3", "--pool-user-namespaces=off", "--pool-state-bytes=107374182400"];
+    assert_eq!(told(&["--set", set]), (set_so.map(str::to_owned).to_vec(), 1));
 }
 
 /// Everybody, or only the operator and the addresses that are named.
@@ -146,6 +175,10 @@ fn values_that_are_refused(helm: &Helm, chart: &str) {
         ("images.webhook=localhost/webhook:latest".to_owned(), "images/webhook"),
         (format!("images.webhook=localhost/webhook@sha256:{digest},webhook.replicas=1"), "replicas"),
         ("webhook.replica=3".to_owned(), "replica"),
+        ("webhook.minReplicas=3".to_owned(), "webhook.minReplicas"),
+        ("webhook.minReplicas=0".to_owned(), "minReplicas"),
+        ("pools.userNamespaces=on".to_owned(), "userNamespaces"),
+        ("pools.stateGiB=0".to_owned(), "stateGiB"),
         ("poolNamespaces={Agents}".to_owned(), "poolNamespaces"),
         ("webhook.callers={api.example.org}".to_owned(), "callers"),
     ] {
@@ -178,7 +211,8 @@ fn scripts_find_an_api_server_by_either_kind_of_address() {
     }
 }
 
-/// A namespace that does not answer keeps no profile of another from the node, and takes none away.
+/// A namespace that does not answer keeps no profile of another from the node, and of those there its own alone. That
+/// survives a new start of the program.
 #[test]
 fn profiles_are_installed_and_removed_by_what_is_known() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -192,14 +226,20 @@ def profile(name):
 def there(**lists):
     def listed(namespace):
         if lists[namespace] is None:
-            raise urllib.error.URLError('gone')
+            raise urllib.error.HTTPError('', 403, 'Forbidden', None, None)
         return [profile(name) for name in lists[namespace]]
     installer.listed = listed
-    installer.install(*installer.published())
-    print(sorted(os.listdir(installer.FOLDER)))
-there(a=['one'], b=['two'])
-there(a=None, b=['two', 'three'])
-there(a=[], b=['three'])
+    installer.install(installer.published())
+    print(sorted(name[:-5] for name in os.listdir(installer.FOLDER) if name.endswith('.json')))
+there(a=['one', 'same'], b=['two', 'same'])
+there(a=None, b=['two', 'three', 'same'])
+there(a=None, b=['three'])
+there(a=None, b=[])
+there(a=['four'], b=['three'])
+os.unlink(f'{installer.FOLDER}/.named')
+there(a=None, b=['five'])
+there(a=None, b=[])
+there(a=[], b=[])
 ";
     let output = std::process::Command::new("python3")
         .args(["-B", "-c", script])
@@ -210,8 +250,20 @@ there(a=[], b=['three'])
         .expect("python3 runs");
     let told = String::from_utf8_lossy(&output.stdout);
     let folders: Vec<&str> = told.lines().filter(|line| line.starts_with('[')).collect();
-    let expected = ["['one.json', 'two.json']", "['one.json', 'three.json', 'two.json']", "['three.json']"];
+    let expected = [
+        "['one', 'same', 'two']",
+        "['one', 'same', 'three', 'two']",
+        // It does not answer, and the other goes on.
+        "['one', 'same', 'three']",
+        "['one', 'same']",
+        "['four', 'three']",
+        // Nothing is known of it, so it may name what is there.
+        "['five', 'four', 'three']",
+        "['four', 'three']",
+        "[]",
+    ];
     assert_eq!(folders, expected, "{}", said(&output));
+    assert!(said(&output).contains("a does not answer and keeps its profiles"), "{}", said(&output));
 }
 
 /// Not one byte of a kind is lost on its way through Helm.

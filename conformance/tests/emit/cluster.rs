@@ -212,7 +212,11 @@ fn admitted(reviewer: &Reviewer, pod: &Value) -> bool {
 
 /// Applies the files of a policy, except those that name an unreachable webhook.
 pub(crate) fn install(guest: &Guest, policy: &Policy) {
-    let emitted = artifacts(policy, &digest(policy), &EmitOptions::default()).unwrap();
+    install_with(guest, policy, &EmitOptions::default());
+}
+
+pub(crate) fn install_with(guest: &Guest, policy: &Policy, options: &EmitOptions) {
+    let emitted = artifacts(policy, &digest(policy), options).unwrap();
     for path in ["kubernetes/runtime-classes.yaml", "kubernetes/admission-policies.yaml"] {
         if let Some(file) = emitted.files.get(path) {
             let text = std::str::from_utf8(&file.bytes).unwrap();

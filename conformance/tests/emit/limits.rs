@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use bailiwick_compiler::cluster::exceptions;
 use bailiwick_compiler::emit::{EmitOptions, artifacts};
 use bailiwick_conformance::guest::Guest;
 use bailiwick_conformance::patience::until;
+use bailiwick_crds::binding::PolicyException;
+use bailiwick_policy::admission::Moment;
 use bailiwick_policy::policy::{Admission, Policy, Unmatched};
 use serde_json::json;
 
-use crate::cluster::install;
+use crate::cluster::{install, install_with};
 use crate::policies::{bare, digest, labels};
 use crate::rules::Author;
 use crate::shared;
@@ -106,4 +109,79 @@ fn the_api_server_takes_policies_of_many_conditions_and_annotations() {
         assert!(allowed(&format!("c{at}")), "condition {at}");
     }
     assert!(!allowed(&format!("c{CONDITIONS}")));
+}
+
+const EXCEPTED: &str = "excepted";
+
+/// Exceptions to both rules of [`exceptable`] for more objects than hold.
+fn many() -> Vec<PolicyException> {
+    let object = |at: usize| json!({ "resource": "pods", "namespace": EXCEPTED, "name": format!("{:x<240}-{at}", "") });
+    let one = |at: usize| {
+        json!({
+            "apiVersion": "bailiwick.dev/v1alpha1", "kind": "PolicyException",
+            "metadata": { "name": format!("e{at:03}"), "namespace": "policies", "creationTimestamp": "2030-01-01T00:00:00Z" },
+            "spec": {
+                "pack": "sample", "rule": if at.is_multiple_of(2) { "even" } else { "odd" }, "reason": "a test", "approver": "alice",
+                "expires": "2030-01-11T00:00:00Z", "objects": (0..32).map(|of| object(at * 32 + of)).collect::<Vec<_>>(),
+            },
+        })
+    };
+    (0..40).map(|at| serde_json::from_value(one(at)).unwrap()).collect()
+}
+
+/// Two rules over pods with several validations each, that may be excepted.
+fn exceptable() -> Policy {
+    let mut policy = bare();
+    policy.cell = "22222222aaaaaaaa".to_owned();
+    let subject = policy.subject.as_mut().unwrap();
+    subject.namespaces = vec![labels(&[("bailiwick.dev/zone", EXCEPTED)])];
+    subject.pods = vec![labels(&[("app", "agent")])];
+    subject.unmatched = Unmatched::Allow;
+    subject.exclusive = false;
+    let mut author = Author::new();
+    let rules = ["even", "odd"].map(|name| {
+        let field = if name == "even" { "hostname" } else { "subdomain" };
+        let mut rule = author.rule(name, &["CREATE"], &format!("!has(object.spec.{field})"), "not that");
+        rule.exceptable = true;
+        rule.validations = vec![rule.validations[0].clone(); 8];
+        rule
+    });
+    let (shared, regexes) = author.into_parts();
+    policy.admission = Admission { shared, regexes, rules: rules.into(), ..Admission::default() };
+    policy
+}
+
+#[test]
+fn the_api_server_takes_as_many_exceptions_as_hold() {
+    let objects = many();
+    let objects: Vec<&PolicyException> = objects.iter().collect();
+    let verdicts = exceptions(&objects, "policies", Moment(0));
+    let holding: Vec<_> = verdicts.into_iter().filter_map(Result::ok).collect();
+    assert!((4..40).contains(&holding.len()), "{}", holding.len());
+    let cluster = shared();
+    let guest = Guest::of(&cluster);
+    let zone = json!({"bailiwick.dev/zone": EXCEPTED});
+    let object =
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": EXCEPTED, "labels": zone}});
+    guest.bring(&["apply", "--server-side"], &object.to_string()).unwrap();
+    cluster.await_namespace(EXCEPTED).unwrap();
+    let last =
+        holding.iter().rfind(|one| one.rule == "even").and_then(|one| one.objects.last()).unwrap().clone();
+    install_with(&guest, &exceptable(), &EmitOptions { exceptions: holding, ..EmitOptions::default() });
+    let api = cluster.api().unwrap();
+    let path = format!("/api/v1/namespaces/{EXCEPTED}/pods?dryRun=All");
+    let allowed = |name: &str, field: &str| {
+        let mut pod = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": "agent"}},
+            "spec": {"containers": [{"name": "main", "image": "x"}]}
+        });
+        pod["spec"][field] = json!("x");
+        let (status, body) = api.ask("POST", &path, "application/json", &pod.to_string()).unwrap();
+        let refused = body["message"].as_str().unwrap_or_default().contains("not that");
+        assert!(status == 201 || refused, "{name}: {body}");
+        status == 201
+    };
+    until("the rules are in force", || (!allowed("other", "hostname")).then_some(())).unwrap();
+    assert!(allowed(&last.name, "hostname"), "the last exception is lost");
+    assert!(!allowed(&last.name, "subdomain"), "it is one of the other rule");
 }

@@ -14,7 +14,8 @@ const SYSTEM: &str = "bailiwick-system";
 
 fn options() -> Options {
     let namespace = SYSTEM.to_owned();
-    Options { namespace, cluster: ClusterOptions::default(), user_namespaces: UserNamespaces::On }
+    let pods = PodSettings { users: pools::UserNamespaces::On, state_bytes: 1 << 30 };
+    Options { namespace, cluster: ClusterOptions::default(), pods }
 }
 
 fn live(kind: Kind, name: &str, spec: &Value, status: Value) -> Live {
@@ -71,7 +72,8 @@ fn status_after(
     (failed, drifted): (&BTreeMap<Key, String>, &BTreeSet<Key>),
     armed: &BTreeSet<String>,
 ) -> Value {
-    let outcome = Outcome { failed, drifted, armed, disarmed: None, now: "2026-01-01T00:00:00Z" };
+    let raced = &BTreeSet::new();
+    let outcome = Outcome { failed, drifted, raced, armed, disarmed: None, now: "2026-01-01T00:00:00Z" };
     let due = report(world, derived, &mirror.view(), &mut PackChecks::default(), &outcome);
     let of = due.into_iter().find(|one| one.live.key.kind == Kind::PolicyBinding);
     of.expect("a status").status
@@ -80,8 +82,8 @@ fn status_after(
 /// The statuses of all bindings, by name.
 fn statuses(mirror: &Mirror, world: &World, derived: &Derived) -> BTreeMap<String, Value> {
     let (failed, drifted, armed) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-    let now = "2026-01-01T00:00:00Z";
-    let outcome = Outcome { failed: &failed, drifted: &drifted, armed: &armed, disarmed: None, now };
+    let (now, raced) = ("2026-01-01T00:00:00Z", &BTreeSet::new());
+    let outcome = Outcome { failed: &failed, drifted: &drifted, raced, armed: &armed, disarmed: None, now };
     let due = report(world, derived, &mirror.view(), &mut PackChecks::default(), &outcome);
     let bindings = due.into_iter().filter(|one| one.live.key.kind == Kind::PolicyBinding);
     bindings.map(|one| (one.live.key.name.clone(), one.status)).collect()
@@ -313,6 +315,30 @@ fn what_cannot_be_worked_out_after_a_restart_is_lost_and_its_status_still_says_w
     // A binding that was never in force has nothing to lose.
     let mirror = cluster([bound("1.0.0", &json!({}), &Value::Null)]);
     assert!(derived(&mut Deriver::default(), &mirror).1.lost.is_empty());
+}
+
+#[test]
+fn another_object_of_a_version_in_force_changes_nothing_also_after_a_restart() {
+    let first = || pack("1.0.0", "192.0.2.0/24");
+    let mut deriver = Deriver::default();
+    let mirror = cluster([first(), bound("1.0.0", &json!({}), &Value::Null)]);
+    let (world, before) = derived(&mut deriver, &mirror);
+    let known = status(&mirror, &world, &before);
+    // Its name sorts before the one of the first.
+    let spec = pack("1.0.0", "0.0.0.0/0").spec().clone();
+    let other = || live(Kind::PolicyPack, "0", &spec, Value::Null);
+    mirror.applied(other());
+    let restarted = cluster([first(), other(), bound("1.0.0", &json!({}), &known)]);
+    for (mut deriver, mirror) in [(deriver, mirror), (Deriver::default(), restarted)] {
+        let (world, after) = derived(&mut deriver, &mirror);
+        assert!(after.verdicts["a"].is_current(), "{:?}", after.verdicts);
+        assert_eq!((&after.wanted, &after.hooks), (&before.wanted, &before.hooks));
+        assert_eq!(after.bound, before.bound);
+        let said = |name: &str| world.pack_objects.iter().find(|one| one.live.key.name == name).expect(name);
+        assert!(said("a-1.0.0").said.is_ok());
+        let why = said("0").said.as_ref().expect_err("it is another");
+        assert!(why.contains("`a` 1.0.0 is object `a-1.0.0`"), "{why}");
+    }
 }
 
 /// The ConfigMap of the binding's bundle.
@@ -552,4 +578,26 @@ fn beside_a_lost_binding_all_others_are_kept_but_for_what_it_has_a_say_in() {
     assert_eq!(kept(&after), (vec![r#"["m","n"]"#.to_owned()], vec!["m"]));
     let said = statuses(&mirror, &world, &after);
     assert!(lost(&said).contains("no admission policy of `a@1.0.0` exists"), "{}", lost(&said));
+}
+
+#[test]
+fn an_exception_for_which_a_policy_has_no_room_does_not_hold_and_says_so() {
+    let exception = |at: usize| {
+        let object = json!({ "resource": "pods", "namespace": "n", "name": "x".repeat(253) });
+        let spec = json!({
+            "pack": "a", "rule": "r", "reason": "a test", "expires": "2030-01-11T00:00:00Z", "approver": "alice", "objects": vec![object; 32],
+        });
+        // The later the name, the older.
+        let created = format!("2030-01-{:02}T00:00:00Z", 10 - at);
+        let mut one = live(Kind::PolicyException, &format!("e{at}"), &spec, Value::Null);
+        one.key.namespace = Some(SYSTEM.to_owned());
+        Live { created, ..one }
+    };
+    let mirror = cluster((1..=9).map(exception));
+    let (_, derived) = derived(&mut Deriver::default(), &mirror);
+    let said: Vec<bool> = derived.exceptions.values().map(Option::is_none).collect();
+    assert_eq!(said.len(), 9);
+    assert!(said.is_sorted() && said[8] && !said[0], "the oldest hold: {said:?}");
+    let why = derived.exceptions.values().next().and_then(Option::as_ref).expect("a reason");
+    assert!(why.contains("too many exceptions"), "{why}");
 }

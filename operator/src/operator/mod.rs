@@ -26,7 +26,9 @@ use crate::events::{self, EventRecorder, News};
 use crate::http::Health;
 use crate::kind::Kind;
 use crate::lease::{Election, Fence};
-use crate::limits::{IDLE_PASS, PROBE_EVERY, RETRY, SETTLE as SETTLE_EVENTS, STUCK, WRITES_AT_ONCE};
+use crate::limits::{
+    IDLE_PASS, MAX_RACES, PROBE_EVERY, RETRY, SETTLE as SETTLE_EVENTS, STUCK, WRITES_AT_ONCE,
+};
 use crate::metrics::Metrics;
 use crate::mirror::{Mirror, View};
 use crate::object::{Key, Live, Wanted};
@@ -149,6 +151,8 @@ pub struct Operator {
     /// Until when and why, if it is disarmed.
     disarmament: Disarmament,
     recorder: EventRecorder,
+    /// In how many passes on end somebody else wrote an object first.
+    races: BTreeMap<Key, u32>,
 }
 
 /// What is left to do after a pass.
@@ -196,6 +200,7 @@ impl Operator {
             recorded: Recorded::Waiting,
             disarmament: Disarmament::default(),
             recorder,
+            races: BTreeMap::new(),
         }
     }
 
@@ -273,6 +278,8 @@ impl Operator {
         let mut failed: BTreeMap<Key, String> =
             pass.failures.iter().map(|one| (one.key.clone(), one.error.to_string())).collect();
         let drifted = pass.failures.iter().filter(|one| one.drifted).map(|one| one.key.clone()).collect();
+        let (raced, lost) = self.races(&pass);
+        failed.extend(lost);
         for (key, why) in &failed {
             warn!(object = %key, why, "cannot be written");
         }
@@ -281,8 +288,14 @@ impl Operator {
         failed.extend(ending.map(|key| (key.clone(), ENDING.to_owned())));
         failed.extend(foreign(&wanted, &view, &self.settings.options.namespace));
         let (armed, now_text) = (&self.armed, whole_seconds(now));
-        let outcome =
-            Outcome { failed: &failed, drifted: &drifted, armed, disarmed: self.disarmed(), now: &now_text };
+        let outcome = Outcome {
+            failed: &failed,
+            drifted: &drifted,
+            raced: &raced,
+            armed,
+            disarmed: self.disarmed(),
+            now: &now_text,
+        };
         let due = report(&world, &derivation.derived, &self.shared.mirror.view(), &mut self.checks, &outcome);
         let statuses = self.statuses(due, &mut news).await;
         self.count(&derivation.derived);
@@ -292,6 +305,17 @@ impl Operator {
         derivation.derived.problems.truncate(64);
         self.derivation = Some(derivation);
         Ok(After { wait, failed: failing })
+    }
+
+    /// Objects that somebody else wrote meanwhile: those whose next comparison tells more, and those with which that
+    /// went on for too long, with why.
+    fn races(&mut self, pass: &Pass) -> (BTreeSet<Key>, Vec<(Key, String)>) {
+        let before = std::mem::take(&mut self.races);
+        let count = |key: &Key| (key.clone(), before.get(key).map_or(1, |times| times.saturating_add(1)));
+        self.races = pass.raced.iter().map(count).collect();
+        let (lost, raced): (Vec<_>, Vec<_>) = self.races.iter().partition(|(_, times)| **times > MAX_RACES);
+        let why = |(key, _): (&Key, _)| (key.clone(), RACED.to_owned());
+        (raced.into_iter().map(|(key, _)| key.clone()).collect(), lost.into_iter().map(why).collect())
     }
 
     /// When to compare again without news.
@@ -454,6 +478,9 @@ impl Operator {
 
 /// The message for an object that was deleted and that another client's finalizer holds.
 const ENDING: &str = "somebody deleted it, and a finalizer of others keeps it from being made anew";
+
+/// The message for an object that another client writes in every pass.
+const RACED: &str = "somebody else keeps writing it at the same time";
 
 /// Cluster-wide classes that another client created and that mean something else.
 fn foreign(wanted: &BTreeMap<Key, Wanted>, view: &View, owner: &str) -> Vec<(Key, String)> {

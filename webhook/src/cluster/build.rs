@@ -3,15 +3,18 @@
 
 use std::collections::BTreeMap;
 
-use bailiwick_compiler::cluster::{Binding, ClusterPacks, InForce, NamespaceLabels, Verdict, exception};
+use bailiwick_compiler::cluster::{
+    self, Binding, ClusterPacks, InForce, NamespaceLabels, Verdict, precedence,
+};
 use bailiwick_compiler::rego::Regorus;
 use bailiwick_crds::binding::{PolicyBinding, PolicyException};
-use bailiwick_policy::admission::{Exception, Namespaces, Reviewer};
+use bailiwick_policy::admission::{Exception, Moment, Namespaces, Reviewer};
 use serde_json::Value as Json;
 use tracing::{error, info, warn};
 
 use super::Known;
 use super::world::{Watched, World};
+use crate::judge;
 use crate::snapshot::{Loaded, Snapshot};
 
 /// The objects that one snapshot is built from.
@@ -50,13 +53,15 @@ pub(crate) fn build(
     policy_namespace: &str,
 ) -> Result<(Snapshot, Known), String> {
     let mut packs = ClusterPacks::default();
-    for pack in &parts.packs {
+    let mut ordered: Vec<&Json> = parts.packs.iter().collect();
+    ordered.sort_by_cached_key(|pack| precedence(pack));
+    for pack in ordered {
         if let Err(reason) = packs.add(pack) {
             error!(pack = ?name_of(pack), %reason, "pack left out");
         }
     }
     let bindings = typed::<PolicyBinding>(&parts.bindings)?;
-    let exceptions = exceptions(&parts.exceptions, policy_namespace);
+    let exceptions = exceptions(&parts.exceptions, policy_namespace, judge::now());
     let mut in_force = before.clone();
     let named: Vec<Binding<'_>> = bindings
         .iter()
@@ -111,18 +116,22 @@ fn typed<T: serde::de::DeserializeOwned>(objects: &[Json]) -> Result<Vec<T>, Str
     objects.iter().map(read).collect()
 }
 
-/// The exceptions that may apply. One that is not allowed, or cannot be read, excepts nothing.
-fn exceptions(objects: &[Json], policy_namespace: &str) -> Vec<Exception> {
-    let read = |object: &Json| {
-        let typed: PolicyException =
-            serde_json::from_value(object.clone()).map_err(|error| error.to_string())?;
-        exception(&typed, policy_namespace).map_err(|error| error.to_string())
-    };
-    let mut out = Vec::with_capacity(objects.len());
+/// The exceptions that apply at a time. One that is not allowed, for which there is no room, or that cannot be read,
+/// excepts nothing.
+fn exceptions(objects: &[Json], policy_namespace: &str, now: Moment) -> Vec<Exception> {
+    let mut readable = Vec::with_capacity(objects.len());
     for object in objects {
-        match read(object) {
+        match serde_json::from_value::<PolicyException>(object.clone()) {
+            Ok(typed) => readable.push(typed),
+            Err(reason) => warn!(exception = ?name_of(object), %reason, "exception does not hold"),
+        }
+    }
+    let readable: Vec<&PolicyException> = readable.iter().collect();
+    let mut out = Vec::with_capacity(readable.len());
+    for (object, verdict) in readable.iter().zip(cluster::exceptions(&readable, policy_namespace, now)) {
+        match verdict {
             Ok(exception) => out.push(exception),
-            Err(reason) => warn!(exception = ?name_of(object), ?reason, "exception does not hold"),
+            Err(reason) => warn!(exception = ?object.metadata.name, %reason, "exception does not hold"),
         }
     }
     out
@@ -130,4 +139,48 @@ fn exceptions(objects: &[Json], policy_namespace: &str) -> Vec<Exception> {
 
 fn name_of(object: &Json) -> &str {
     object.pointer("/metadata/name").and_then(Json::as_str).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pack(name: &str, cidr: &str) -> Json {
+        json!({
+            "apiVersion": "bailiwick.dev/v1alpha1", "kind": "PolicyPack",
+            "metadata": { "name": name },
+            "spec": {
+                "pack": "a", "version": "1.0.0",
+                "subjects": { "namespaces": { "selector": { "matchLabels": { "zone": "a" } } }, "unmatched": "Deny" },
+                "network": { "egress": [{ "name": "out", "to": { "cidr": cidr }, "ports": [{ "port": 443 }] }] },
+            },
+        })
+    }
+
+    fn built(packs: Vec<Json>, status: &Json, before: &InForce) -> Result<Known, String> {
+        let binding = json!({
+            "apiVersion": "bailiwick.dev/v1alpha1", "kind": "PolicyBinding", "metadata": { "name": "b" },
+            "spec": { "pack": { "name": "a", "version": "1.0.0" } }, "status": status,
+        });
+        let (bindings, namespaces) = (vec![binding], NamespaceLabels::new());
+        let parts = Parts { packs, bindings, exceptions: Vec::new(), namespaces };
+        build(&parts, before, "system").map(|(_, known)| known)
+    }
+
+    #[test]
+    fn another_object_of_a_version_in_force_changes_nothing_also_after_a_restart() {
+        let first = pack("a-1.0.0", "192.0.2.0/24");
+        // Its name sorts before the one of the first, as it is listed.
+        let other = pack("0", "0.0.0.0/0");
+        let alone = built(vec![first.clone()], &Json::Null, &InForce::default()).expect("a snapshot");
+        let bound = alone.in_force.policy("b").expect("it is in force").clone();
+        let status = json!({ "version": "1.0.0", "digest": bound.pack.digest });
+        for before in [&alone.in_force, &InForce::default()] {
+            let beside = built(vec![other.clone(), first.clone()], &status, before).expect("a snapshot");
+            assert_eq!(beside.in_force.policy("b"), Some(&bound));
+            assert!(beside.packs.is_another(&other) && !beside.packs.is_another(&first));
+        }
+    }
 }

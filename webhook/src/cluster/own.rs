@@ -241,8 +241,11 @@ impl Judge<'_> {
         Ok(())
     }
 
-    /// The policy in force that a pack is a part of.
+    /// The policy in force that a pack is a part of. An object that only claims to be that version is a part of none.
     fn bound_to(&self, pack: Option<&Json>) -> Option<&BoundPolicy> {
+        if pack.is_some_and(|pack| self.known.packs.is_another(pack)) {
+            return None;
+        }
         let (name, version) = (text(pack, "pack"), text(pack, "version"));
         self.known
             .in_force

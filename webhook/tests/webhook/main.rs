@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
+mod clustered;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod living;

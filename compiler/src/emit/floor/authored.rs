@@ -187,9 +187,21 @@ impl<'a> Carried<'a> {
         let excuse = self.excuse(&before, &mut variables)?;
         let guards = self.conditions(&server, &mut matches)?;
         let guards = conjunction(&format!("applies{}", self.index), &guards, &mut variables);
+        // A variable, since all validations say the same of it.
+        let excepted = excepted(self.exceptions, self.rule).map(|expression| {
+            let name = format!("excepted{}", self.index);
+            let used = format!("variables.{name}");
+            variables.push((name, expression));
+            used
+        });
         let mut checks = Vec::with_capacity(self.rule.validations.len());
         for validation in &self.rule.validations {
-            checks.push(self.check(validation, (&server, &before), &excuse, &guards)?);
+            let mut check = self.check(validation, (&server, &before), &excuse)?;
+            if let Some(excepted) = &excepted {
+                check.expression = format!("{excepted} || ({}\n)", check.expression);
+            }
+            check.expression = guarded(&guards, &check.expression, "true");
+            checks.push(check);
         }
         let (mut audit, mut left_out) = (Vec::new(), Vec::new());
         for (key, cel) in &self.rule.audit_annotations {
@@ -294,12 +306,12 @@ impl<'a> Carried<'a> {
         Ok(Excuse::Before { was, always })
     }
 
+    /// The validation, without the guards and exceptions that all of the rule's share.
     fn check(
         &self,
         validation: &Validation,
         (server, before): (&ApiServer<'_>, &ApiServer<'_>),
         excuse: &Excuse,
-        guards: &[String],
     ) -> Result<Check, Vec<CelError>> {
         let now = server.expression(&validation.expression.source, &Type::Bool)?;
         let uses = Uses::of(&validation.expression.expr, self.shared);
@@ -320,13 +332,8 @@ impl<'a> Carried<'a> {
         let computed = validation.message_expression.as_ref();
         let message_expression =
             computed.map(|cel| server.expression(&cel.source, &Type::String)).transpose()?;
-        let excepted = excepted(self.exceptions, self.rule);
-        let expression = match excepted {
-            Some(excepted) => format!("({excepted}) || ({expression}\n)"),
-            None => expression,
-        };
         Ok(Check {
-            expression: guarded(guards, &expression, "true"),
+            expression,
             message: self.message(validation),
             message_expression,
             reason: reason(&validation.reason).to_owned(),
@@ -354,23 +361,31 @@ fn excepted(exceptions: &[&Exception], rule: &AdmissionRule) -> Option<String> {
     if !rule.exceptable {
         return None;
     }
-    let name = "(object == null ? request.name : object.metadata.?name.orValue(request.name))";
-    let one = |object: &Excepted| {
-        let (is, text) = (selector::cel_string, &object.name);
-        let named = if object.prefix {
-            format!("{name}.startsWith({})", is(text))
-        } else {
-            format!("{name} == {}", is(text))
-        };
-        format!(
-            "request.resource.resource == {} && request.namespace == {} && {named}",
-            is(&object.resource),
-            is(&object.namespace)
-        )
-    };
     let objects = exceptions.iter().filter(|one| one.rule == rule.name).flat_map(|one| &one.objects);
-    let terms: Vec<String> = objects.map(|object| format!("({})", one(object))).collect();
-    (!terms.is_empty()).then(|| terms.join(" || "))
+    let terms: Vec<String> = objects.map(is_excepted).collect();
+    (!terms.is_empty()).then(|| terms.join(OR))
+}
+
+const OR: &str = " || ";
+
+fn is_excepted(object: &Excepted) -> String {
+    let name = "(object == null ? request.name : object.metadata.?name.orValue(request.name))";
+    let (is, text) = (selector::cel_string, &object.name);
+    let named = if object.prefix {
+        format!("{name}.startsWith({})", is(text))
+    } else {
+        format!("{name} == {}", is(text))
+    };
+    format!(
+        "(request.resource.resource == {} && request.namespace == {} && {named})",
+        is(&object.resource),
+        is(&object.namespace)
+    )
+}
+
+/// The characters that these objects add to the expression of their rule's exceptions.
+pub(crate) fn excepted_length(objects: &[Excepted]) -> usize {
+    objects.iter().map(|object| is_excepted(object).chars().count() + OR.len()).sum()
 }
 
 /// That all of the expressions hold, as variables: they are computed once for all validations, on a budget of

@@ -27,6 +27,8 @@ mod split;
 mod status;
 mod uses;
 
+pub(crate) use authored::excepted_length;
+
 use std::collections::BTreeMap;
 
 use bailiwick_policy::policy::{Action, LabelSelector, Origin, ResourceRule};
