@@ -141,7 +141,8 @@ pub(crate) fn stream(
         let Err(ReadError::Damaged(damage)) = passed else { return passed.map(|()| finish) };
         // No segment has the number 0: the log had not begun.
         let at = Some(finish.position).filter(|at| at.segment > 0);
-        let is_on = |now: &Course| at.is_none_or(|at| now.spans.iter().any(|span| span.segment == at.segment));
+        let is_on =
+            |now: &Course| at.is_none_or(|at| now.spans.iter().any(|span| span.segment == at.segment));
         let now = Course::read(dir).ok().filter(is_on);
         if now.is_none() || seen_twice == Some(tip.seq) {
             return Err(damage.into());
