@@ -256,8 +256,10 @@ fn audit_log() -> Vec<u8> {
         ..bailiwick_audit::Entry::default()
     };
     let intent = bailiwick_audit::Intent::from(entry.clone());
-    let recorded = writer.append_intent((), intent).expect("an intent");
-    writer.append_result(recorded.at(), entry, bailiwick_audit::Wait::Durable).expect("a result");
+    let intent = writer.begin_intent((), intent, writer.failures());
+    let recorded = intent.and_then(bailiwick_audit::PendingIntent::wait).expect("an intent");
+    let result = writer.begin_result(recorded.at(), entry);
+    result.and_then(bailiwick_audit::Pending::wait).expect("a result");
     writer.seal("drain").expect("a seal");
     std::fs::read(folder.path().join("segments/00000001.jsonl")).expect("the segment")
 }

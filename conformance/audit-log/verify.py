@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Verifies audit logs. Written from docs/formats/audit-log.md alone; needs only Python's standard library.
+"""Verifies audit logs, sealed ones or copies. Written from docs/formats/audit-log.md alone; needs only Python's standard library.
 Prints a line for each DIR: `intact RECORDS`, `incomplete RECORDS` or `tampered RECORD`. Exits with the worst verdict: 0, 6, 4."""
 import argparse, base64, functools, hashlib, itertools, json, math, os, re, sys, zlib
 from ed25519 import must, point, signs
@@ -46,6 +46,11 @@ def parse(line):
     must(is_number(r["seq"]) and is_number(r["group"]) and is_hash(r["prev"]) and all((name in r) == (r["kind"] == kind) for name, kind in OWN.items()))
     return r
 def opening(line): return {**o, "text": o["text"].encode()} if fits(o := loads(line.decode()), OPENING) and len(line) < 41_944_064 else None
+def noted(note):
+    found = re.fullmatch("([^\n]+\n(0|[1-9][0-9]*)\n([^\n]+)\n(?:[^\n]*\n)*?)\n((?:\u2014 [^ \n]* [^ \n]+\n)+)", note)
+    size, signed = int(found[2]), [(name, base(raw)) for _, name, raw in (line.split(" ") for line in found[4].split("\n")[:-1])]
+    must(is_number(size) and len(base(found[3])) == 32 and all(len(raw) >= 4 for _, raw in signed))
+    return must(len(note.encode()) <= 32768 and not re.search(r"[\x00-\x09\x0b-\x1f]", note)) or (size, found[1], signed)
 def is_tail(data, lost):
     """Whether something stands there; raises if no crash leaves it."""
     data, count = data.rstrip(b"\0"), 0
@@ -89,9 +94,8 @@ class Log:
             unfinished |= is_tail(bytes[at:], self.seq) and end is None
         for number in sorted(set(data) - {number for number, _ in course}):
             unfinished |= is_tail(data[number], self.seq if number > top else None) and number > top
-        sizes = [int(note.split("\n")[1]) if re.match(r"[^\n]*\n(0|[1-9]\d*)\n", note, re.A) else must(False) for note in self.known["notes"]]
-        must(all(size <= self.seq for size in sizes))
-        return self.end == "sealed" and not unfinished and not self.open and any([*self.known["keys"], *self.known["logs"], *sizes])
+        must(all(size <= self.seq for size, *_ in self.known["notes"]))
+        return self.end == "sealed" and not unfinished and not self.open and any([*self.known["keys"], *self.known["logs"], *(size for size, *_ in self.known["notes"])])
     def line(self, line, at):
         r = parse(line)
         kind, seq, group, leaf, size = r["kind"], r["seq"], r["group"], sha(b"\0", line), 1
@@ -105,7 +109,7 @@ class Log:
         self.end, self.chain, self.group = "sealed" if self.end else {"seal": "seal"}.get(kind), sha(b"bailiwick/chain/v1\n", self.chain, leaf), group
         while self.peaks and self.peaks[-1][0] == size: leaf, size = sha(b"\1", self.peaks.pop()[1], leaf), 2 * size
         self.peaks.append((size, leaf))
-        for note in [note for note in self.known["notes"] if note.split("\n")[1] == str(seq + 1)]: self.check(note, self.head(seq + 1))
+        for note in [note for size, *note in self.known["notes"] if size == seq + 1]: self.check(*note, self.head(seq + 1))
         for field, held in [(field, r[field]) for field in HELD if isinstance(r.get(field), dict) and "plain" not in r[field]]:
             if "blob" in held:
                 text = self.read("blobs", held["blob"])
@@ -115,20 +119,16 @@ class Log:
             salt, text = self.openings[0]["salt"], self.openings.pop(0)["text"]
             must(sha(b"bailiwick/field/v1\n", bytes.fromhex(salt), big(len(text)), text).hex() == held["commitment"])
         self.seq = seq + 1
-    def check(self, note, head):
-        text, lines = note.rsplit("\n\n", 1)
-        must(note.startswith(head) and lines[-1] == "\n" and not re.search(r"[\x00-\x09\x0b-\x1f]", note))
-        signed = [(name, base(raw)) for dash, name, raw in (line.split(" ") for line in lines[:-1].split("\n")) if dash == "\u2014" or must(False)]
-        must(all(len(raw) >= 4 for _, raw in signed))
+    def check(self, text, signed, head):
         signatures = [raw[4:] for name, raw in signed if name == self.origin and raw[:4] == sha(self.origin.encode(), b"\n\1", self.key)[:4]]
-        must(signs(self.key, f"{text}\n".encode(), signatures[0]))
+        must(text.startswith(head) and signs(self.key, text.encode(), signatures[0]))
     def on_genesis(self, r, line, leaf):
         g, self.log, self.epoch = r["genesis"], leaf, 1
         self.key, self.origin = bytes.fromhex(g["public"]), g.get("origin", f"bailiwick.dev/log/{leaf.hex()}")
         must(point(self.key) and len(self.origin.encode()) <= 256 and re.fullmatch(r"[^\s\x00-\x1f\x7f-\x9f+]+", self.origin))
         must(g["format"] == "bailiwick.dev/audit/v1" and {self.key} >= set(self.known["keys"]) and {leaf} >= set(self.known["logs"]))
     def on_checkpoint(self, r, line, leaf):
-        self.check(r["note"], f"{self.head(self.seq)}\n\u2014 {self.origin} ")
+        self.check(*noted(r["note"])[1:], self.head(self.seq))
         again = {name: r[name] for name in ("seq", "group", "prev", "kind", "continues") if name in r}
         again.update(open=self.open, peaks=[peak.hex() for _, peak in self.peaks], note=r["note"], sum=r["sum"])
         must(r["group"] == self.seq and json.dumps(again, separators=(",", ":"), ensure_ascii=False).encode() == line and r["note"].count("\n") == 5)
@@ -143,7 +143,7 @@ def main():
     words.add_argument("dirs", metavar="DIR", nargs="+")
     given = words.parse_args()
     known = {"keys": [base64.b64decode(key.split("+", 2)[2])[1:] for key in given.log_key], "logs": list(map(bytes.fromhex, given.log)),
-             "notes": [open(note, encoding="utf-8", newline="").read() for note in given.pinned]}
+             "notes": [tried(noted, open(note, encoding="utf-8", newline="").read()) or sys.exit(f"cannot use {note}") for note in given.pinned]}
     verdicts = {log: tried(log.run) for log in [Log(dir, known) for dir in given.dirs]}
     for log, holds in verdicts.items(): print({True: "intact", False: "incomplete", None: "tampered"}[holds], log.seq)
     return 4 if None in verdicts.values() else 6 if False in verdicts.values() else 0

@@ -9,10 +9,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-/// The text is a policy.
-pub const COMPILED: &str = "Compiled";
-/// Every artifact is in place.
-pub const ENFORCED: &str = "Enforced";
 /// What runs, runs the expected bundle.
 pub const READY: &str = "Ready";
 

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::delivered::MAX_KEPT_BYTES;
 use crate::limits::{STDIN_BACKLOG, STDIN_OWN};
 use crate::output::Output;
 use crate::refusal::Refusal;
@@ -93,6 +94,10 @@ struct Backlog {
     closed: bool,
     /// The room that they take, of the input of all calls.
     share: Option<Share>,
+    /// Bytes of all parts so far: the command gets them, and a copy of the first ones is kept for the record.
+    given: usize,
+    /// The room that this copy takes, of those of all calls.
+    copy: Option<Share>,
 }
 
 /// What a part takes in memory besides its bytes: its place in the queue, which doubles when it is full, and two
@@ -157,7 +162,7 @@ impl CallState {
             Input::Empty => None,
             Input::Text(text) => {
                 let held = Backlog::cost(&text);
-                Some(Backlog { held, parts: [text].into(), closed: true, share: None })
+                Some(Backlog { held, parts: [text].into(), closed: true, ..Backlog::default() })
             }
             Input::Stream => Some(Backlog::default()),
         };
@@ -355,9 +360,19 @@ impl CallState {
                  besides its own, they may take {MAX_HELD} bytes"
             )));
         }
-        if let Some(share) = &mut backlog.share {
-            share.grow_to((backlog.held + cost).saturating_sub(STDIN_OWN))?;
+        let given = backlog.given.saturating_add(bytes.len());
+        if let Some(copy) = &mut backlog.copy {
+            copy.grow_to(given.min(MAX_KEPT_BYTES).saturating_sub(STDIN_OWN))?;
         }
+        if let Some(share) = &mut backlog.share
+            && let Err(refusal) = share.grow_to((backlog.held + cost).saturating_sub(STDIN_OWN))
+        {
+            if let Some(copy) = &mut backlog.copy {
+                copy.shrink_to(backlog.given.min(MAX_KEPT_BYTES).saturating_sub(STDIN_OWN));
+            }
+            return Err(refusal);
+        }
+        backlog.given = given;
         backlog.held += cost;
         backlog.closed = close;
         if cost > 0 {
@@ -369,10 +384,12 @@ impl CallState {
         Ok(())
     }
 
-    /// Lets the input that waits take part of this room, which it has together with that of other calls.
-    pub(crate) fn share_input(&self, room: &Arc<Room>) {
+    /// Lets the input that waits, and the copy of what was delivered, take part of these rooms, which they have together
+    /// with those of other calls.
+    pub(crate) fn share_input(&self, waiting: &Arc<Room>, copies: &Arc<Room>) {
         if let Some(backlog) = self.lock().stdin.as_mut().filter(|backlog| !backlog.closed) {
-            backlog.share = Some(Share::empty(room));
+            backlog.share = Some(Share::empty(waiting));
+            backlog.copy = Some(Share::empty(copies));
         }
     }
 
@@ -469,8 +486,9 @@ pub(crate) mod tests {
     fn the_input_of_all_calls_together_is_bounded() {
         let room = Room::new(STDIN_BACKLOG + STDIN_BACKLOG / 2, "input");
         let [first, second] = ["c1", "c2"].map(|id| reading(id, Input::Stream));
-        first.share_input(&room);
-        second.share_input(&room);
+        let copies = Room::new(usize::MAX, "copies");
+        first.share_input(&room, &copies);
+        second.share_input(&room, &copies);
         let large = Bytes::from(vec![b'x'; STDIN_BACKLOG]);
         first.feed(large.clone(), false).unwrap();
         let refused = second.feed(large.clone(), true);
@@ -488,7 +506,8 @@ pub(crate) mod tests {
     fn commands_that_do_not_read_keep_no_input_from_those_that_do() {
         let room = Room::new(STDIN_BACKLOG, "input");
         let [silent, other, reads] = ["c1", "c2", "c3"].map(|id| reading(id, Input::Stream));
-        [&silent, &other, &reads].iter().for_each(|call| call.share_input(&room));
+        let copies = Room::new(usize::MAX, "copies");
+        [&silent, &other, &reads].iter().for_each(|call| call.share_input(&room, &copies));
         let part = |bytes: usize| Bytes::from(vec![b'x'; bytes]);
         silent.feed(part(STDIN_BACKLOG), false).unwrap();
         other.feed(part(STDIN_OWN - PART_BYTES), false).unwrap();
@@ -502,6 +521,36 @@ pub(crate) mod tests {
         assert!(matches!(reads.feed(part(2 * STDIN_OWN), false), Err(Refusal::Busy(_))));
         silent.take_input().unwrap();
         reads.feed(part(STDIN_BACKLOG), false).unwrap();
+    }
+
+    #[test]
+    fn the_copies_of_all_delivered_input_together_are_bounded() {
+        let copies = Room::new(MAX_KEPT_BYTES, "copies");
+        let [first, second] = ["c1", "c2"].map(|id| reading(id, Input::Stream));
+        let waiting = Room::new(usize::MAX, "input");
+        [&first, &second].iter().for_each(|call| call.share_input(&waiting, &copies));
+        let part = |bytes: usize| Bytes::from(vec![b'x'; bytes]);
+        let give = |call: &CallState, bytes: usize| {
+            call.feed(part(bytes), false)?;
+            while call.take_input().unwrap().is_some() {}
+            Ok::<_, Refusal>(())
+        };
+        // Beyond what is kept of it, input takes no more.
+        for _ in 0..2 * MAX_KEPT_BYTES / STDIN_BACKLOG {
+            give(&first, STDIN_BACKLOG).unwrap();
+        }
+        give(&second, STDIN_OWN).unwrap();
+        let refused = give(&second, STDIN_OWN + 1);
+        assert!(matches!(refused, Err(Refusal::Busy(_))), "{refused:?}");
+        first.end(Ended { outcome: None, result: None, result_decision: None });
+        give(&second, STDIN_BACKLOG).unwrap();
+        // What is refused for want of another room is not given, and takes none of this.
+        let full = Room::new(0, "input");
+        let third = reading("c3", Input::Stream);
+        let copies = Room::new(STDIN_OWN, "copies");
+        third.share_input(&full, &copies);
+        assert!(matches!(third.feed(part(2 * STDIN_OWN), false), Err(Refusal::Busy(_))));
+        assert!(Share::empty(&copies).grow_to(STDIN_OWN).is_ok());
     }
 
     /// A command that receives no orders.

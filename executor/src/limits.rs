@@ -102,3 +102,7 @@ pub(crate) const MAX_INPUT_BYTES: usize = 64 << 20;
 
 /// Of that, what each call may have whatever others have taken, so that commands that do not read keep nothing from those that do: 16 MiB for all calls.
 pub(crate) const STDIN_OWN: usize = 64 << 10;
+
+/// What is kept of delivered input for the records of calls that run, of all calls together beyond the first [`STDIN_OWN`] of each: the whole 4 MiB
+/// of 64 calls.
+pub(crate) const MAX_COPIED_BYTES: usize = 256 << 20;

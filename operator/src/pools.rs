@@ -69,8 +69,8 @@ pub enum UserNamespaces {
 pub struct PodSettings {
     /// Whether they have their own user namespaces.
     pub users: UserNamespaces,
-    /// Most bytes of a pod's state, which is above all its log: the kubelet evicts a pod with more, so that it does
-    /// not fill the disk of its node.
+    /// Most bytes of a pod's state, which is above all its log, so that it does not fill the disk of its node. The
+    /// kubelet evicts a pod with more, and its log is lost: no call begins in one that has nearly as much.
     pub state_bytes: u64,
 }
 
@@ -318,7 +318,7 @@ fn pod(spec: &SandboxPoolSpec, bound: &BoundPool, settings: PodSettings) -> Valu
         },
         // Builds every sandbox once. The pod's status holds the result, which needs no port, token or `exec`.
         "initContainers": [probe(spec, own_users, bound)],
-        "containers": [container(spec, bound, own_users)],
+        "containers": [container(spec, bound, settings, own_users)],
         "volumes": [
             { "name": "bundle", "configMap": { "name": bundle_name(&bound.digest) } },
             { "name": "state", "emptyDir": { "sizeLimit": settings.state_bytes.to_string() } },
@@ -367,9 +367,16 @@ fn bounds(memory_bytes: u64) -> impl Iterator<Item = String> {
     })
 }
 
-fn container(spec: &SandboxPoolSpec, bound: &BoundPool, own_users: bool) -> Value {
+/// Most bytes of state at which calls still begin in a pod: below what it is evicted for, by more than the executor
+/// writes between two measurements.
+fn filled_at(state_bytes: u64) -> u64 {
+    state_bytes - (state_bytes / 10).max(256 << 20).min(state_bytes / 2)
+}
+
+fn container(spec: &SandboxPoolSpec, bound: &BoundPool, settings: PodSettings, own_users: bool) -> Value {
     let socket = format!("{CALL_DIR}/call.sock");
     let (bundle, admin) = (format!("{BUNDLE_DIR}/bundle.json"), format!("{ADMIN_DIR}/admin.sock"));
+    let filled = filled_at(settings.state_bytes).to_string();
     let fixed = [
         "serve",
         "--bundle",
@@ -378,6 +385,8 @@ fn container(spec: &SandboxPoolSpec, bound: &BoundPool, own_users: bool) -> Valu
         &bound.digest,
         "--state",
         STATE_DIR,
+        "--max-state-bytes",
+        &filled,
         "--socket",
         &socket,
         "--admin-socket",
@@ -408,6 +417,12 @@ fn container(spec: &SandboxPoolSpec, bound: &BoundPool, own_users: bool) -> Valu
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn calls_end_well_before_a_pod_is_evicted_for_its_state() {
+        let mib = |mib: u64| filled_at(mib << 20) >> 20;
+        assert_eq!([mib(64), mib(1024), mib(10 << 10)], [32, 768, 9216]);
+    }
 
     #[test]
     fn a_small_pod_has_less_room_for_callers_and_a_large_one_what_the_executor_has_by_itself() {

@@ -64,7 +64,7 @@ pub struct Serve {
     /// Whether the pods of pools get user namespaces where a pack leaves that open
     #[arg(long, value_enum, default_value_t = Switch::On)]
     pub pool_user_namespaces: Switch,
-    /// Most bytes of the state of a pool's pod, above all its log: the kubelet evicts a pod with more, and its log is lost
+    /// Most bytes of the state of a pool's pod, above all its log. Before it has so many, it takes no more calls: the kubelet would evict it, and its log would be lost
     #[arg(long, value_name = "BYTES", default_value_t = 10 << 30, value_parser = clap::value_parser!(u64).range(64 << 20..))]
     pub pool_state_bytes: u64,
     #[command(flatten)]

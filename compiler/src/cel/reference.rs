@@ -25,7 +25,7 @@ an expression is evaluated.
 - **An error denies.** If an expression fails on an object or a call, what it guards is refused, unless the rule only warns or audits.
 - **Fields may be absent.** Reading a field that is not there is an error. Write `object.spec.?volumes.orValue([])` where it may be absent, or ask `has(object.spec.volumes)`
   first.
-- **A part of a call may be opaque**: a variable in a command line, say, whose value nobody knows before it runs. Reading an opaque value is an error; `isOpaque(x)` asks first.
+- **A part of a call may be opaque**: a variable in a command line, say, whose value nobody knows before it runs. Reading an opaque value is an error; `isOpaque(x)` asks first. An opaque element of a list may stand for none or several: nothing but `isOpaque` of it decides `exists` or `all` there.
 - **A grant ignores no error.** `||`, `&&`, `exists` and `all` ignore an error where another operand decides, as CEL says. In the condition of an `allow` or `ask` it still counts: the rule grants nothing. In that of a `label` that removes, it denies the call. Write `call.args.?note.orValue('')` for an argument that may be absent.
 ";
 

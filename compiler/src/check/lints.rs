@@ -8,6 +8,7 @@ use crate::findings::Findings;
 type Check = fn(&View<'_>, &mut Findings<'_>);
 
 const CHECKS: &[Check] = &[
+    bw0113_members::check,
     bw0228_reference::check,
     bw0238_effect_of_phase::check,
     bw0401_egress_without_sockets::check,

@@ -278,9 +278,7 @@ fn matching(policy: Object<'_>, binding: Option<Object<'_>>, losses: &mut Losses
     }
     for item in policy.at("/spec/matchConditions").and_then(Value::as_array).into_iter().flatten() {
         let mut one = only(item, &["name", "expression"]);
-        let names: Vec<String> =
-            conditions.iter().filter_map(|one| one["name"].as_str().map(str::to_owned)).collect();
-        let name = label(item.get("name").and_then(Value::as_str).unwrap_or("condition"), &names);
+        let name = free(&conditions, item.get("name").and_then(Value::as_str).unwrap_or("condition"));
         if let Some(members) = one.as_object_mut() {
             members.insert("name".to_owned(), name.into());
         }
@@ -291,7 +289,14 @@ fn matching(policy: Object<'_>, binding: Option<Object<'_>>, losses: &mut Losses
     let mut selectors = Vec::new();
     for name in ["namespaceSelector", "objectSelector"] {
         let own = policy.at(&format!("/spec/matchConstraints/{name}"));
-        let of_binding = binding.and_then(|binding| binding.at(&format!("/spec/matchResources/{name}")));
+        let mut of_binding = binding.and_then(|binding| binding.at(&format!("/spec/matchResources/{name}")));
+        if name == "objectSelector"
+            && let Some(condition) = apart(policy, own, of_binding)
+        {
+            let name = free(&conditions, "object-selector");
+            conditions.push(json!({"name": name, "expression": condition}));
+            of_binding = None;
+        }
         let selector = both(own, of_binding);
         let at_home = (name == "namespaceSelector").then(|| own_namespace(policy)).flatten();
         selectors.push(both(selector.as_ref(), at_home.as_ref()));
@@ -379,15 +384,52 @@ fn resources_excluded(policy: Object<'_>, losses: &mut Losses) -> Value {
     if made.is_empty() { Value::Null } else { made.into() }
 }
 
+/// A name that none of these conditions has.
+fn free(conditions: &[Value], wanted: &str) -> String {
+    let names: Vec<String> =
+        conditions.iter().filter_map(|one| one["name"].as_str().map(str::to_owned)).collect();
+    label(wanted, &names)
+}
+
+/// The binding's object selector as a condition, where it cannot be one selector with the policy's: of an UPDATE each
+/// selects the new or the old labels by itself, so that one may select the new and the other the old.
+fn apart(policy: Object<'_>, own: Option<&Value>, of_binding: Option<&Value>) -> Option<String> {
+    let is_update = resource_rules(policy).iter().any(|rule| is_asked_of(rule, "UPDATE"));
+    let selector = of_binding.filter(|_| is_update && own.is_some_and(|own| !selects_all(own)))?;
+    let new = holds_of("object", selector)?;
+    let old = holds_of("oldObject", selector)?;
+    Some(format!("object != null && {new} || oldObject != null && {old}"))
+}
+
+/// That a selector selects the labels of an object, in CEL. A JSON string of ASCII, and a list of such, is also CEL.
+/// `None`: it selects everything, or is no selector.
+fn holds_of(object: &str, selector: &Value) -> Option<String> {
+    let parts = expressions(selector).into_iter().map(|one| {
+        let key = one.get("key").filter(|key| key.as_str().is_some_and(str::is_ascii))?;
+        let label = format!("{object}.?metadata.?labels[?{key}]");
+        let values = one.get("values").filter(|values| values.to_string().is_ascii());
+        Some(match one.get("operator").and_then(Value::as_str)? {
+            "In" => format!("{label}.optMap(value, value in {}).orValue(false)", values?),
+            "NotIn" => format!("{label}.optMap(value, !(value in {})).orValue(true)", values?),
+            "Exists" => format!("{label}.hasValue()"),
+            "DoesNotExist" => format!("!{label}.hasValue()"),
+            _ => return None,
+        })
+    });
+    let parts: Vec<String> = parts.collect::<Option<_>>()?;
+    (!parts.is_empty()).then(|| parts.join(" && "))
+}
+
+fn selects_all(selector: &Value) -> bool {
+    selector.as_object().is_some_and(|members| {
+        members.values().all(|value| value.as_object().is_none_or(serde_json::Map::is_empty))
+            && members.values().all(|value| value.as_array().is_none_or(Vec::is_empty))
+    })
+}
+
 /// What both selectors select; `None` for everything.
 fn both(one: Option<&Value>, other: Option<&Value>) -> Option<Value> {
-    let empty = |selector: &&Value| {
-        selector.as_object().is_some_and(|members| {
-            members.values().all(|value| value.as_object().is_none_or(serde_json::Map::is_empty))
-                && members.values().all(|value| value.as_array().is_none_or(Vec::is_empty))
-        })
-    };
-    match (one.filter(|one| !empty(one)), other.filter(|other| !empty(other))) {
+    match (one.filter(|one| !selects_all(one)), other.filter(|other| !selects_all(other))) {
         (None, None) => None,
         (Some(one), None) | (None, Some(one)) => Some(one.clone()),
         (Some(one), Some(other)) => {

@@ -64,4 +64,4 @@ pub use prove::{NotProven, Proof, ProveError, prove};
 pub use tip::{MAX_GROUP_RECORDS, MAX_OPEN};
 pub use verify::{FoldError, Known, Report, Status, disclosed, fold, fuzz, openings, verify};
 pub use waiter::{Pending, Watch};
-pub use writer::{PendingIntent, Recorded, Wait, Writer};
+pub use writer::{PendingIntent, Recorded, Writer};

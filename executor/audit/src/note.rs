@@ -62,12 +62,13 @@ impl Checkpoint {
         format!("{text}\n\u{2014} {} {signed}\n", self.origin)
     }
 
-    /// Reads what a note states, without judging its signatures.
+    /// Reads what a note states, without judging its signatures; but a line that is none is no part of a note.
     ///
     /// # Errors
     /// [`NoteError::Form`].
     pub fn parse(note: &str) -> Result<Self, NoteError> {
-        let (text, _) = split(note)?;
+        let (text, signatures) = split(note)?;
+        signatures.lines().try_for_each(|line| signature(line).map(drop))?;
         let mut lines = text.lines();
         let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next()) else {
             return Err(NoteError::Form("it needs an origin, a size and a root"));

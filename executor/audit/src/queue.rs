@@ -102,16 +102,6 @@ impl Queue {
         }
     }
 
-    /// Queues a record that the next group includes; no thread waits for it.
-    pub(crate) fn append_later(&self, draft: Draft) -> Result<(), AppendError> {
-        let mut backlog = self.admit(&draft, None)?;
-        backlog.enqueue(draft, None);
-        self.length.store(backlog.len(), Ordering::Relaxed);
-        drop(backlog);
-        self.attention.notify_all();
-        Ok(())
-    }
-
     /// The backlog, for a record that it accepts.
     fn admit(&self, draft: &Draft, since: Option<Failures>) -> Result<MutexGuard<'_, Backlog>, AppendError> {
         self.fits(draft)?;

@@ -23,7 +23,7 @@ use crate::dir::{Dir, open_regular};
 use crate::hash::Hash;
 use crate::record::{Cut, MAX_LINE_BYTES, sum_holds};
 use crate::seen::Seen;
-use crate::tip::{MAX_GROUP_RECORDS, Tip};
+use crate::tip::{MAX_GROUP_RECORDS, Place, Tip};
 
 /// Most bytes of one group, and so of a tail.
 pub(crate) const MAX_GROUP_BYTES: u64 = 1024 * 1024;
@@ -86,6 +86,10 @@ impl Segment {
         Ok(Self { number, path, reader: BufReader::with_capacity(BUFFER_BYTES, file), offset, end })
     }
 
+    fn place(&self) -> Place {
+        if self.offset == 0 { Place::Beginning } else { Place::Within }
+    }
+
     fn failed(&self, error: io::Error) -> ReadError {
         ReadError::Io { path: self.path.clone(), error }
     }
@@ -118,6 +122,8 @@ impl Segment {
 /// A writer may add to the log meanwhile: where it had ended, there is then a record, and behind that are those of later
 /// groups, as if it had been lost. So what looks like damage is looked at once more, along the course that the log has
 /// by then. Nothing is written behind what was not whole, so what is still damage the second time is damage.
+///
+/// A flush that failed meanwhile can take back what was read: then the log has no such position any more.
 pub(crate) fn stream(
     dir: &Dir,
     course: &Course,
@@ -133,13 +139,15 @@ pub(crate) fn stream(
         };
         let passed = pass(dir, grown.as_ref().unwrap_or(course), from, tip, each, &mut finish);
         let Err(ReadError::Damaged(damage)) = passed else { return passed.map(|()| finish) };
-        let at = finish.position;
-        let now =
-            Course::read(dir).ok().filter(|now| now.spans.iter().any(|span| span.segment == at.segment));
+        // No segment has the number 0: the log had not begun.
+        let at = Some(finish.position).filter(|at| at.segment > 0);
+        let is_on =
+            |now: &Course| at.is_none_or(|at| now.spans.iter().any(|span| span.segment == at.segment));
+        let now = Course::read(dir).ok().filter(is_on);
         if now.is_none() || seen_twice == Some(tip.seq) {
             return Err(damage.into());
         }
-        (grown, from, seen_twice) = (now, Some(at), Some(tip.seq));
+        (grown, from, seen_twice) = (now, at, Some(tip.seq));
     }
 }
 
@@ -174,7 +182,7 @@ fn pass(
             match segment.next(&mut line)? {
                 Next::End => break,
                 Next::NoLine(why) => failed = Some(DamageKind::Line(why)),
-                Next::Line => match accept(tip, &line, &segment) {
+                Next::Line => match tip.accept(&line, segment.place()) {
                     Ok(seen) => {
                         let good = Good { seen: &seen, line: &line, at: finish.position };
                         stopped = each(&good, tip).is_break();
@@ -206,17 +214,6 @@ fn pass(
         finish.tails.extend(tail.filter(|_| is_beyond));
     }
     Ok(())
-}
-
-fn accept(tip: &mut Tip, line: &[u8], segment: &Segment) -> Result<Seen, DamageKind> {
-    let (chain, is_first) = (tip.chain, segment.offset == 0 && tip.seq > 0);
-    let seen = tip.accept(line)?;
-    match seen.control.as_ref().and_then(|record| record.continues.as_ref()) {
-        Some(continues) if is_first && continues.hash == chain => Ok(seen),
-        None if !is_first => Ok(seen),
-        Some(_) if is_first => Err(DamageKind::Continues("its hash is not that of the chain there")),
-        _ => Err(DamageKind::Continues("only the first record of a segment continues another")),
-    }
 }
 
 /// Judges the bytes behind the place where the log leaves a segment.
@@ -307,4 +304,60 @@ fn whole(line: &[u8]) -> Option<&[u8]> {
     let begins = line.windows(BEGINNING.len()).enumerate().rev().filter(|(_, bytes)| *bytes == BEGINNING);
     // A value may hold the same text; more occurrences behind the record's own are not worth the search.
     begins.take(4).filter_map(|(at, _)| line.get(at..)).find(|line| sum_holds(line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::course::Span;
+    use crate::record::{Kind, Record, write_line};
+    use crate::{Entry, Event, Options, Writer};
+
+    /// A log of two segments.
+    fn log(dir: &Dir, path: &std::path::Path) -> Course {
+        for name in ["one", "two"] {
+            let (writer, _) = Writer::open(path, &Options::default()).expect("the log opens");
+            let entry = Entry { call: Some(name.to_owned()), ..Entry::default() };
+            writer.append(Event::Decision, entry).expect("a decision");
+        }
+        Course::read(dir).expect("a course")
+    }
+
+    fn read(dir: &Dir, course: &Course, tip: &mut Tip) -> Result<Finish, ReadError> {
+        stream(dir, course, None, tip, &mut |_, _| ControlFlow::Continue(()))
+    }
+
+    #[test]
+    fn a_log_that_begins_while_it_is_read_is_no_damage() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let dir = Dir::new(folder.path());
+        let course = log(&dir, folder.path());
+        let (mut whole, mut tip) = (Tip::start(), Tip::start());
+        read(&dir, &course, &mut whole).expect("a good log");
+        // What the folder was like when only room had been made.
+        let empty = Course { beyond: vec![1], ..Course::default() };
+        read(&dir, &empty, &mut tip).expect("what was written meanwhile is no damage");
+        assert_eq!((tip.seq, tip.chain), (whole.seq, whole.chain));
+    }
+
+    #[test]
+    fn a_record_whose_flush_failed_after_it_was_read_is_no_damage() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let dir = Dir::new(folder.path());
+        let course = log(&dir, folder.path());
+        let [Span { segment, end: Some(end) }, _] = course.spans[..] else { panic!("{course:?}") };
+        let first = Course { spans: vec![Span { segment, end: Some(end) }], ..Course::default() };
+        let mut tip = Tip::start();
+        read(&dir, &first, &mut tip).expect("a good segment");
+        // The record that stood there when the segment was the last.
+        let (mut bytes, mut line) = (std::fs::read(dir.segment(segment)).expect("the segment"), Vec::new());
+        let body = Record::new(Kind::Decision).body().expect("a body");
+        write_line(&mut line, tip.seq, tip.seq, &tip.chain, &body);
+        bytes.truncate(usize::try_from(end).expect("a small segment"));
+        bytes.extend(line);
+        std::fs::write(dir.segment(segment), bytes).expect("it is written");
+        let then = Course { spans: vec![Span { segment, end: None }], beyond: vec![2], ..Course::default() };
+        let read = read(&dir, &then, &mut Tip::start());
+        assert!(matches!(read, Err(ReadError::NoSuchPosition)), "{read:?}");
+    }
 }

@@ -45,6 +45,15 @@ pub(crate) enum Ending {
     Sealed,
 }
 
+/// Where in its segment a line stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// It is the first.
+    Beginning,
+    /// Others stand before it.
+    Within,
+}
+
 /// A log after some record.
 #[derive(Clone, Debug)]
 pub(crate) struct Tip {
@@ -92,8 +101,8 @@ impl Tip {
         Self { seq, group: seq, chain, tree: None, ..Self::start() }
     }
 
-    /// Judges the next line (without its line feed) and advances past it.
-    pub(crate) fn accept(&mut self, line: &[u8]) -> Result<Seen, DamageKind> {
+    /// Judges the next line (without its line feed) and advances past it. A line that fails leaves the tip as it is.
+    pub(crate) fn accept(&mut self, line: &[u8], place: Place) -> Result<Seen, DamageKind> {
         let seen = Seen::read(line)?;
         if seen.seq != self.seq {
             return Err(DamageKind::Sequence { found: seen.seq });
@@ -113,6 +122,7 @@ impl Tip {
         if (seen.kind == Kind::Genesis) != (seen.seq == 0) {
             return Err(DamageKind::Genesis("a log has one genesis, and it is the record 0"));
         }
+        self.judge_continues(&seen, place)?;
         if let Some(record) = &seen.control {
             self.judge(record, line)?;
         }
@@ -132,6 +142,20 @@ impl Tip {
             Kind::Checkpoint => self.judge_checkpoint(record, line),
             Kind::Key => self.judge_key(record),
             _ => Ok(()),
+        }
+    }
+
+    /// The first record of a segment, and no other, says what the segment continues.
+    fn judge_continues(&self, seen: &Seen, place: Place) -> Result<(), DamageKind> {
+        let continues = seen.control.as_ref().and_then(|record| record.continues.as_ref());
+        match (continues, place) {
+            (Some(continues), Place::Beginning) if self.seq > 0 && continues.hash == self.chain => Ok(()),
+            (None, Place::Within) => Ok(()),
+            (None, Place::Beginning) if self.seq == 0 => Ok(()),
+            (Some(_), Place::Beginning) if self.seq > 0 => {
+                Err(DamageKind::Continues("its hash is not that of the chain there"))
+            }
+            _ => Err(DamageKind::Continues("only the first record of a segment continues another")),
         }
     }
 

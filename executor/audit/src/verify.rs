@@ -22,7 +22,7 @@ use crate::note;
 use crate::record::{Cut, Kind, Record};
 use crate::seen::Stored;
 use crate::stream::{Good, stream};
-use crate::tip::{Ending, Tip};
+use crate::tip::{Ending, Place, Tip};
 
 /// Longest line of openings that is read, with its line feed: a value with every byte escaped once, and its name.
 const MAX_OPENING_BYTES: u64 = 2 * MAX_VALUE_BYTES as u64 + 1024;
@@ -91,7 +91,15 @@ pub struct Report {
 /// [`ReadError::Io`] only: all damage to the log is in the report.
 pub fn verify(dir: &Path, known: &Known) -> Result<Report, ReadError> {
     let dir = Dir::new(dir);
-    let mut walk = Walk::new(&dir, known);
+    match walk(&dir, known) {
+        // A flush failed meanwhile, and the log goes on before what was read last.
+        Err(ReadError::NoSuchPosition) => walk(&dir, known),
+        walked => walked,
+    }
+}
+
+fn walk(dir: &Dir, known: &Known) -> Result<Report, ReadError> {
+    let mut walk = Walk::new(dir, known);
     let damage = match walk.run() {
         Ok(()) => None,
         Err(ReadError::Damaged(damage)) => Some(damage),
@@ -360,11 +368,15 @@ pub fn openings(dir: &Path, segment: u32) -> impl Iterator<Item = Opening> + use
 /// bytes as they are and with the sum of each line corrected, so that the code behind the sum check is
 /// reached too.
 pub fn fuzz(bytes: &[u8]) {
+    const CONTINUES: &[u8] = b"\"continues\"";
     let mut tips = [Tip::start(), Tip::start()];
     for line in bytes.split(|byte| *byte == b'\n') {
         let summed = crate::record::with_sum(line);
         for (tip, line) in tips.iter_mut().zip([line, &summed]) {
-            if let Ok(seen) = tip.accept(line) {
+            // As if a segment began where one says so.
+            let begins = tip.seq == 0 || line.windows(CONTINUES.len()).any(|bytes| bytes == CONTINUES);
+            let place = if begins { Place::Beginning } else { Place::Within };
+            if let Ok(seen) = tip.accept(line, place) {
                 // A record that was judged good can be folded, except one with numbers beyond the range of a
                 // double.
                 drop(Record::parse(line));

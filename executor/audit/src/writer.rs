@@ -25,19 +25,8 @@ use crate::record::{Kind, Record};
 use crate::tip::Ending;
 use crate::waiter::{Pending, Watch};
 
-/// Whether a caller waits until its result is durable.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Wait {
-    /// No: it joins the next group, some milliseconds later at most.
-    #[default]
-    No,
-    /// Yes.
-    Durable,
-}
-
-/// A permit whose intent is durable. Only [`Writer::append_intent`], and [`Writer::begin_intent`] with
-/// [`PendingIntent::wait`], make one, so code that takes a `Recorded<Permit<…>>` cannot run what is not on
-/// record.
+/// A permit whose intent is durable. Only [`Writer::begin_intent`] with [`PendingIntent::wait`] makes one, so code
+/// that takes a `Recorded<Permit<…>>` cannot run what is not on record.
 #[derive(Debug)]
 #[must_use = "the intent is on record: run it, or record how it ended"]
 pub struct Recorded<T> {
@@ -51,7 +40,7 @@ impl<T> Recorded<T> {
         &self.permit
     }
 
-    /// The position of the intent; [`Writer::append_result`] takes it.
+    /// The position of the intent; [`Writer::begin_result`] takes it.
     pub const fn at(&self) -> &Appended {
         &self.at
     }
@@ -115,34 +104,6 @@ impl Writer {
         self.queue.append(self.draft(event.into(), entry, None)?)
     }
 
-    /// Appends the intent of a permit. The returned value proves that it is durable.
-    ///
-    /// # Errors
-    /// See [`AppendError`]. The permit is then lost.
-    pub fn append_intent<T>(&self, permit: T, intent: Intent) -> Result<Recorded<T>, AppendError> {
-        let at = self.queue.append(self.draft(Kind::Intent, intent.into(), None)?)?;
-        Ok(Recorded { permit, at })
-    }
-
-    /// Appends how the call of an intent ended. Returns `None` without waiting: the record joins the next
-    /// group.
-    ///
-    /// # Errors
-    /// See [`AppendError`]; after [`AppendError::NotYet`] the result is kept, and written when the log can
-    /// be.
-    pub fn append_result(
-        &self,
-        intent: &Appended,
-        entry: Entry,
-        wait: Wait,
-    ) -> Result<Option<Appended>, AppendError> {
-        let draft = self.draft(Kind::Result, entry, Some(intent.seq))?;
-        match wait {
-            Wait::Durable => self.queue.append(draft).map(Some),
-            Wait::No => self.queue.append_later(draft).map(|()| None),
-        }
-    }
-
     /// How many groups have failed so far. Read it before the state on which a record is decided, and pass it
     /// to [`Writer::begin`].
     #[must_use]
@@ -175,10 +136,11 @@ impl Writer {
         Ok(PendingIntent { permit, pending: Pending::new(&self.queue, waiter) })
     }
 
-    /// Like a waiting [`Writer::append_result`], but does not wait yet.
+    /// Queues how the call of an intent ended.
     ///
     /// # Errors
-    /// As for [`Writer::append_result`].
+    /// See [`AppendError`]; after [`AppendError::NotYet`] the result is kept, and written when the log can
+    /// be.
     pub fn begin_result(&self, intent: &Appended, entry: Entry) -> Result<Pending, AppendError> {
         let waiter = self.queue.begin(self.draft(Kind::Result, entry, Some(intent.seq))?, None)?;
         Ok(Pending::new(&self.queue, waiter))

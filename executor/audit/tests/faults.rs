@@ -10,8 +10,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use bailiwick_audit::{
-    AppendError, Appended, Entry, Event, Intent, Known, MAX_INLINE_BYTES, Mode, OpenError, Options, Prepare,
-    ReadError, Report, Status, Wait, Writer, fold, note, verify,
+    AppendError, Appended, Entry, Event, Intent, Known, MAX_INLINE_BYTES, Mode, OpenError, Options, Pending,
+    Prepare, ReadError, Recorded, Report, Status, Writer, fold, note, verify,
 };
 use serde_json::json;
 
@@ -99,11 +99,15 @@ fn open(dir: &Path, options: &Options) -> Writer {
     }
 }
 
+fn intend(writer: &Writer) -> Result<Recorded<()>, AppendError> {
+    writer.begin_intent((), Intent::from(small()), writer.failures())?.wait()
+}
+
 fn call(writer: &Writer) {
-    let recorded = insist(|| writer.append_intent((), Intent::from(small())));
+    let recorded = insist(|| intend(writer));
     acknowledge(recorded.at());
-    match writer.append_result(recorded.at(), small(), Wait::Durable) {
-        Ok(at) => at.iter().for_each(acknowledge),
+    match writer.begin_result(recorded.at(), small()).and_then(Pending::wait) {
+        Ok(at) => acknowledge(&at),
         // It is kept; the next append that succeeds writes it too.
         Err(AppendError::NotYet(error)) => println!("refused {error}"),
         Err(error) => panic!("{error}"),
@@ -119,7 +123,7 @@ fn script() {
     for _ in 0..8 {
         acknowledge(&insist(|| writer.append(Event::Decision, large())));
     }
-    println!("lost {}", insist(|| writer.append_intent((), Intent::from(small()))).at().seq);
+    println!("lost {}", insist(|| intend(&writer)).at().seq);
     drop(writer);
     let writer = open(dir, &options());
     call(&writer);
@@ -138,9 +142,11 @@ fn attended_script() {
     // The test's name comes before it, on the same line.
     println!();
     let writer = open(dir, &attended());
-    let recorded = insist(|| writer.append_intent((), Intent::from(small())));
+    let recorded = insist(|| intend(&writer));
     acknowledge(recorded.at());
-    if let Err(error) = writer.append_result(recorded.at(), small(), Wait::No) {
+    // It is waited for at the end.
+    let queued = writer.begin_result(recorded.at(), small());
+    if let Err(error) = &queued {
         println!("refused {error}");
     }
     acknowledge(&insist(|| writer.append(Event::Decision, with_blob())));
@@ -463,8 +469,8 @@ fn killed_with_its_attendant_at_work_it_verifies_and_goes_on() {
 }
 
 fn call_and_seal(writer: &Writer, what: &str) {
-    let recorded = writer.append_intent((), Intent::from(small())).expect(what);
-    writer.append_result(recorded.at(), small(), Wait::Durable).expect(what);
+    let recorded = intend(writer).expect(what);
+    writer.begin_result(recorded.at(), small()).and_then(Pending::wait).expect(what);
     writer.seal("drain").expect(what);
 }
 

@@ -104,9 +104,13 @@ pub(crate) async fn blocking<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::path::Path;
+
     use axum::Extension;
     use axum::body::Body as HttpBody;
     use axum::http::{Request, StatusCode};
+    use bailiwick_audit::record::{Kind, Record};
     use http_body_util::BodyExt as _;
     use hyper::service::Service as _;
     use hyper_util::service::TowerToHyperService;
@@ -116,6 +120,7 @@ mod tests {
 
     use super::*;
     use crate::connection::Connection;
+    use crate::limits::{MAX_ARGUMENTS_DEPTH, MAX_IDEMPOTENCY_KEY, MAX_TOOL_NAME};
     use crate::run::tests::executor;
 
     /// The answer to a request of somebody who connects to the call socket.
@@ -130,6 +135,17 @@ mod tests {
         (status, serde_json::from_slice(&body).unwrap())
     }
 
+    /// The kinds of the log's records, without checkpoints.
+    fn records(state: &Path) -> Vec<Kind> {
+        let mut kinds = Vec::new();
+        let each = |record: &Record, _| {
+            kinds.extend(Some(record.kind).filter(|kind| *kind != Kind::Checkpoint));
+            Ok::<_, Infallible>(())
+        };
+        bailiwick_audit::fold(state, None, each).unwrap();
+        kinds
+    }
+
     /// A call, with these idempotency keys.
     fn call(session: &str, keys: &[&str], body: &str) -> Request<HttpBody> {
         let request = Request::post(format!("/v1/sessions/{session}/calls"));
@@ -142,6 +158,7 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let app = executor(state.path());
         let session = tokio::task::block_in_place(|| app.open_session().unwrap().id);
+        let before = records(state.path());
         let known = r#"{"tool": "argv", "args": {"text": "ls"}}"#;
         let long = format!(r#"{{"tool": "{}"}}"#, "x".repeat(1025));
         let deep = format!(r#"{{"tool": "argv", "args": {{"text": {}{}}}}}"#, "[".repeat(64), "]".repeat(64));
@@ -162,11 +179,22 @@ mod tests {
             let (status, problem) = answer(&app, request).await;
             assert_eq!((status, &problem["error"]), (StatusCode::BAD_REQUEST, &"malformed".into()), "{path}");
         }
-        // The log holds nothing of them, and accepts records as before.
+        // The log holds nothing of them, as the guide says, and accepts records as before.
+        assert_eq!(records(state.path()), before);
+        let guide = include_str!("../../../docs/guide/tool-calls.md");
+        for limit in [
+            format!("more than {MAX_TOOL_NAME} bytes"),
+            format!("nested more than {MAX_ARGUMENTS_DEPTH} deep"),
+            format!("more than {MAX_IDEMPOTENCY_KEY} characters"),
+        ] {
+            assert!(guide.replace("\n  ", " ").contains(&limit), "{limit}");
+        }
         let (status, _) = answer(&app, call(&session, &["a"], &format!(" {known}"))).await;
         assert_eq!(status, StatusCode::OK);
         app.all_ended().await;
         let (status, _) = answer(&app, call(&session, &["b"], &deep.replacen("[]", "0", 1))).await;
         assert_eq!(status, StatusCode::FORBIDDEN, "decided, and denied");
+        let kinds = records(state.path()).split_off(before.len());
+        assert_eq!(kinds, [Kind::Intent, Kind::Result, Kind::Decision]);
     }
 }

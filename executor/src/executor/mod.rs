@@ -29,7 +29,7 @@ use crate::clock::{BehindLog, Moment};
 use crate::docket::{Docket, DocketError};
 use crate::host::Host;
 use crate::ids;
-use crate::limits::{Limits, MAX_INPUT_BYTES};
+use crate::limits::{Limits, MAX_COPIED_BYTES, MAX_INPUT_BYTES};
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
 use crate::room::Room;
@@ -85,6 +85,8 @@ pub struct Executor {
     room: Arc<Room>,
     /// Room for what waits to be read by commands.
     inputs: Arc<Room>,
+    /// Room for copies of what was delivered to them.
+    copies: Arc<Room>,
     /// How many failures of openings were reported.
     openings_told: AtomicU64,
 }
@@ -141,6 +143,7 @@ impl Executor {
             listings: Semaphore::new(1),
             room: Room::new(settings.limits.max_held_bytes, "large requests"),
             inputs: Room::new(MAX_INPUT_BYTES, "input that waits for commands"),
+            copies: Room::new(MAX_COPIED_BYTES, "input that was delivered to commands that run"),
             openings_told: AtomicU64::new(0),
         })
     }

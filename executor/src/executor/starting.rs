@@ -174,7 +174,7 @@ impl Executor {
             runs: plan.is_some(),
             cancellable: plan.is_some_and(|plan| plan.sandbox().is_some()),
         });
-        state.share_input(&self.inputs);
+        state.share_input(&self.inputs, &self.copies);
         let state = Arc::new(state);
         let note = || {
             session.calls.fetch_add(1, Ordering::Relaxed);

@@ -1,10 +1,10 @@
 //! `bailiwick audit` on logs that the executor's writer wrote.
 
-use bailiwick_audit::{Entry, Event, Intent, Mode, Options, Wait, Writer};
+use bailiwick_audit::{Entry, Event, Mode, Options, Pending, Writer};
 use bailiwick_policy::tool::Change;
 use serde_json::{Value, json};
 
-use crate::book::{Book, compiled, shell};
+use crate::book::{Book, compiled, intend, shell};
 use crate::stage::{Stage, printed};
 
 /// A log with one call that ran and one that was denied, its key, and its last checkpoint.
@@ -21,10 +21,10 @@ fn log(stage: &Stage, seal: bool) -> (String, String) {
         effect: Some("allow".to_owned()),
         ..Entry::default()
     };
-    let recorded = writer.append_intent((), Intent::from(entry("call-1"))).expect("an intent");
+    let recorded = intend(&writer, entry("call-1"));
     let outcome = Some(json!({"Exited": {"code": 0}}));
     let ended = Entry { call: Some("call-1".to_owned()), outcome, ..Entry::default() };
-    writer.append_result(recorded.at(), ended, Wait::Durable).expect("a result");
+    writer.begin_result(recorded.at(), ended).and_then(Pending::wait).expect("a result");
     let denied = Entry { effect: Some("deny".to_owned()), values: Mode::Drop, ..entry("call-2") };
     writer.append(Event::Decision, denied).expect("a decision");
     let key = writer.log_key();

@@ -1,7 +1,7 @@
 //! Audit logs of calls, written as the executor writes them (`executor/src/docket/entries.rs`), without
 //! running anything.
 
-use bailiwick_audit::{Entry, Event, Intent, Mode, Options, Wait, Writer};
+use bailiwick_audit::{Entry, Event, Intent, Mode, Options, Pending, PendingIntent, Recorded, Writer};
 use bailiwick_policy::bundle;
 use bailiwick_policy::json::Json;
 use bailiwick_policy::tool::{
@@ -16,6 +16,12 @@ use crate::stage::{Stage, printed};
 const START_MS: u64 = 1_767_225_600_000;
 /// Duration of every step.
 const STEP_MS: u64 = 500;
+
+/// An intent that is durable.
+pub(crate) fn intend(writer: &Writer, entry: Entry) -> Recorded<()> {
+    let intent = writer.begin_intent((), Intent::from(entry), writer.failures());
+    intent.and_then(PendingIntent::wait).expect("an intent")
+}
 
 /// A log that is being written.
 pub(crate) struct Book {
@@ -70,7 +76,7 @@ impl Book {
         if effect != "Allow" {
             return self.writer.append(Event::Decision, entry).expect("a decision").seq;
         }
-        let recorded = self.writer.append_intent((), Intent::from(entry)).expect("an intent");
+        let recorded = intend(&self.writer, entry);
         let at = recorded.at();
         let delta = State::settle(session, id, Some(Usage { cpu_ms: 20, output_bytes: 5 }), self.now_ms);
         let end = Entry {
@@ -82,7 +88,7 @@ impl Book {
             outcome: Some(json!({"exited": 0})),
             ..Entry::default()
         };
-        self.writer.append_result(at, end, Wait::Durable).expect("a result");
+        self.writer.begin_result(at, end).and_then(Pending::wait).expect("a result");
         at.seq
     }
 
@@ -135,7 +141,7 @@ impl Book {
     ) {
         let (effect, call, entry) = self.decided(session, id, tool, args);
         assert_eq!(effect, "Allow");
-        let recorded = self.writer.append_intent((), Intent::from(entry)).expect("an intent");
+        let recorded = intend(&self.writer, entry);
         let at = recorded.at();
         let outcome = json!({"kind": "Exited", "code": 0, "outputDropped": 0});
         let result = json!({"stdout": encoded, "stderr": ""});
@@ -163,7 +169,7 @@ impl Book {
             results: self.values,
             ..Entry::default()
         };
-        self.writer.append_result(at, end, Wait::Durable).expect("a result");
+        self.writer.begin_result(at, end).and_then(Pending::wait).expect("a result");
     }
 
     /// Seals the log; returns its first public key.

@@ -128,6 +128,67 @@ fn an_admission_policy_decides_as_its_source_and_what_it_cannot_say_is_denied() 
     holds(&stage, &[cases.concat(), updates.concat()].concat());
 }
 
+/// Each selects the new or the old labels of an UPDATE by itself.
+#[test]
+fn object_selectors_of_policy_and_binding_are_asked_apart() {
+    let stage = Stage::empty();
+    let source = r#"
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: few}
+spec:
+  matchConstraints:
+    resourceRules:
+    - {apiGroups: [""], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [configmaps]}
+    objectSelector: {matchLabels: {tier: front}}
+  validations: [{expression: "!has(object.data)", message: no data}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: few-bound}
+spec:
+  policyName: few
+  validationActions: [Deny]
+  matchResources:
+    objectSelector:
+      matchLabels: {team: a}
+      matchExpressions:
+      - {key: stage, operator: NotIn, values: [test, none]}
+      - {key: owner, operator: Exists}
+      - {key: legacy, operator: DoesNotExist}
+"#;
+    let map = |labels: &str| {
+        format!(
+            "{{apiVersion: v1, kind: ConfigMap, metadata: {{name: m, namespace: shop, labels: {{{labels}}}}}, data: {{a: b}}}}"
+        )
+    };
+    let case = |name: &str, old: Option<&str>, new: &str, expect: &str| {
+        let old = old.map(|old| format!("      oldObject: {}\n", map(old))).unwrap_or_default();
+        let operation = if old.is_empty() { "CREATE" } else { "UPDATE" };
+        let new = map(new);
+        format!(
+            "  - name: {name}\n    admission:\n      operation: {operation}\n      namespace: {{name: shop, labels: {{}}}}\n{old}      object: {new}\n    expect: {expect}\n"
+        )
+    };
+    imported(&stage, source, &[]);
+    let (denied, allowed) = ("{allowed: false, messagePattern: no data}", "{allowed: true}");
+    let bound = "team: a, owner: me";
+    let cases = [
+        case("both of new", None, "tier: front, team: a, owner: me", denied),
+        case("one of new", None, "tier: front, owner: me", allowed),
+        case("one of old and one of new", Some(bound), "tier: front", denied),
+        case("one of new and one of old", Some("tier: front"), bound, denied),
+        case("one of both", Some(bound), bound, allowed),
+        case("a value that is not in", Some("tier: front"), "team: a, owner: me, stage: live", denied),
+        case("a value that is in", Some("tier: front"), "team: a, owner: me, stage: test", allowed),
+        case("without the owner", Some("tier: front"), "team: a", allowed),
+        case("with what must not be", Some("tier: front"), "team: a, owner: me, legacy: x", allowed),
+        // The binding's selector selects by one of the two, not by parts of both.
+        case("half by each", Some("tier: front, owner: me"), "team: a", allowed),
+    ];
+    holds(&stage, &cases.concat());
+}
+
 /// As it is, the pack denies nothing: whom it governs stands in no source.
 #[test]
 fn a_pack_that_governs_nobody_is_a_loss_that_widens() {

@@ -103,8 +103,11 @@ fn decide<'a>(of: &'a Macro, range: &Range<'a>, deciding: bool, scope: &mut Scop
     for step in 0..range.len() {
         range.bind(of, step, scope)?;
         let held = match boolean(&of.body, scope) {
-            // That there is an element at all is not known.
-            Ok(value) if value == deciding && of.is_blind && range.hides(step) => Err(EvalError::Opaque),
+            // That there is an element at all is not known, and so not what would decide it; except for a body that
+            // has asked whether it is opaque.
+            Ok(value) if value == deciding && range.hides(step) && !asked(of, scope) => {
+                Err(EvalError::Opaque)
+            }
             held => held,
         };
         match held {
@@ -118,6 +121,11 @@ fn decide<'a>(of: &'a Macro, range: &Range<'a>, deciding: bool, scope: &mut Scop
         }
     }
     first_error.map_or(Ok(!deciding), Err)
+}
+
+/// Whether the body has asked if the element is opaque, and decides by nothing but elements.
+fn asked(of: &Macro, scope: &Scope<'_>) -> bool {
+    !of.reads_place && scope.was_asked(of.slot2.unwrap_or(of.slot))
 }
 
 fn exists_one<'a>(of: &'a Macro, range: &Range<'a>, scope: &mut Scope<'a>) -> Result<Value<'a>> {

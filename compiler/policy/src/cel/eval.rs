@@ -72,6 +72,7 @@ pub(super) fn node<'a>(of: &'a Node, scope: &mut Scope<'a>) -> Result<Value<'a>>
         Node::Bind(of) => bind(of, scope),
         Node::Call(function, args) => call(*function, args, scope),
         Node::Matches(operand, regex) => matches(operand, *regex, scope),
+        Node::IsOpaque(of) => is_opaque(of, scope).map(Value::Bool),
         _ => Err(EvalError::NoSuchOverload("bool")),
     }
 }
@@ -268,6 +269,19 @@ fn unwrap_entry(value: Value<'_>, optional: bool) -> Result<Option<Value<'_>>> {
     }
 }
 
+fn is_opaque<'a>(of: &'a (Option<u16>, Node), scope: &mut Scope<'a>) -> Result<bool> {
+    let (variable, only) = of;
+    let only = node(only, scope)?;
+    // An unknown value may or may not be opaque.
+    if matches!(only, Value::Opaque) && scope.has_unknowns() {
+        return Err(EvalError::Opaque);
+    }
+    if let Some(variable) = variable {
+        scope.ask(*variable);
+    }
+    Ok(matches!(only, Value::Opaque))
+}
+
 fn matches<'a>(operand: &'a Node, regex: u32, scope: &mut Scope<'a>) -> Result<Value<'a>> {
     let operand = node(operand, scope)?;
     let text = operand.as_str().ok_or_else(|| EvalError::misused(&operand, "matches"))?;
@@ -293,11 +307,6 @@ fn call<'a>(function: Func, args: &'a [Node], scope: &mut Scope<'a>) -> Result<V
         (Func::HasValue, [optional]) => {
             access_path::held(optional, scope).map(|held| Value::Bool(held.is_some()))
         }
-        // An unknown value may or may not be opaque.
-        (Func::IsOpaque, [only]) if scope.has_unknowns() => match node(only, scope)? {
-            Value::Opaque => Err(EvalError::Opaque),
-            only => functions::call(function, &[only], scope),
-        },
         (_, []) => functions::call(function, &[], scope),
         (_, [only]) => {
             let only = node(only, scope)?;

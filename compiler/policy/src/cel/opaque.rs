@@ -16,10 +16,9 @@ type Result<T> = std::result::Result<T, EvalError>;
 /// How many elements one unit checks for opaqueness: the tag of each is read, and nothing else.
 const LOOKS_PER_UNIT: usize = 8;
 
-/// `isOpaque`, `onlyRuns`.
+/// `onlyRuns`.
 pub(super) fn call<'a>(function: Func, args: &[Value<'a>], fuel: &mut Fuel) -> Result<Value<'a>> {
     match (function, args) {
-        (Func::IsOpaque, [value]) => Ok(Value::Bool(matches!(value, Value::Opaque))),
         (Func::OnlyRuns, [Value::Shell(shell), Value::List(allowed)]) => {
             let commands = shell.line().map_or(0, |line| line.commands.len());
             fuel.spend_elements(commands.saturating_mul(allowed.len()))?;
@@ -38,7 +37,6 @@ pub(super) fn call<'a>(function: Func, args: &[Value<'a>], fuel: &mut Fuel) -> R
 /// Rejects arguments that are opaque or lists with opaque elements. `in` checks elements itself.
 pub(super) fn refuse(function: Func, args: &[Value<'_>], fuel: &mut Fuel) -> Result<()> {
     match (function, args) {
-        (Func::IsOpaque, _) => Ok(()),
         (Func::In, [wanted, within]) => known_ref(wanted).and(known_ref(within)),
         _ => args.iter().try_for_each(|arg| refuse_value(arg, fuel)),
     }

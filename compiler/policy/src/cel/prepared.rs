@@ -57,6 +57,8 @@ pub(super) enum Node {
     Call(Func, Box<[Node]>),
     Matches(Box<Node>, u32),
     InConst(Box<Node>, Box<[Const]>),
+    /// `isOpaque`: the variable that it asks about, if it is one, and what is asked about.
+    IsOpaque(Box<(Option<u16>, Node)>),
     /// A condition that may be decided in one go, and the same condition for when it is not.
     Condition(Box<(Condition, Node)>),
     /// A value that may be found in one go, and the same for when it is not.
@@ -90,8 +92,8 @@ pub(super) struct Macro {
     pub(super) slot2: Option<u16>,
     pub(super) filter: Option<Node>,
     pub(super) body: Node,
-    /// Whether the body does not look at the element.
-    pub(super) is_blind: bool,
+    /// Whether the body reads the place of an element too, and so decides by how many there are.
+    pub(super) reads_place: bool,
 }
 
 /// [`ir::Bind`].
@@ -210,6 +212,10 @@ fn plain(expr: &Expr, making: Making<'_>) -> Node {
         Expr::Call(function, args) => match (function, args.as_slice()) {
             (Func::Equal, [left, right]) => Node::Equal(pair(left, right)),
             (Func::NotEqual, [left, right]) => Node::NotEqual(pair(left, right)),
+            (Func::IsOpaque, [only @ Expr::Slot(slot)]) => {
+                Node::IsOpaque(Box::new((Some(*slot), value(only))))
+            }
+            (Func::IsOpaque, [only]) => Node::IsOpaque(Box::new((None, value(only)))),
             _ => Node::Call(*function, args.iter().map(value).collect()),
         },
         Expr::Matches(operand, regex) => Node::Matches(Box::new(value(operand)), *regex),
@@ -231,9 +237,7 @@ fn over(of: &ir::Macro, making: Making<'_>) -> Node {
         slot2: of.slot2,
         filter: of.filter.as_ref().map(condition),
         body: if tests { condition(&of.body) } else { value(&of.body) },
-        // With the place of an element as well it decides by how many there are.
-        is_blind: !reads(&of.body, of.slot2.unwrap_or(of.slot))
-            || of.slot2.is_some() && reads(&of.body, of.slot),
+        reads_place: of.slot2.is_some() && reads(&of.body, of.slot),
     });
     if decides { Node::Quantifier(made) } else { Node::Macro(made) }
 }

@@ -85,6 +85,8 @@ pub struct Scope<'a> {
     slots: Vec<Value<'a>>,
     /// Variables of `cel.bind` whose value is an error, by their places in `slots`.
     failed: Vec<(usize, EvalError)>,
+    /// Variables that `isOpaque` was asked about since they were bound, by their places in `slots`.
+    asked: Vec<usize>,
     frame: usize,
     /// Leaves every condition to the general evaluator.
     #[cfg(test)]
@@ -114,6 +116,7 @@ impl<'a> Scope<'a> {
             containers: [None, None],
             slots: Vec::new(),
             failed: Vec::new(),
+            asked: Vec::new(),
             frame: 0,
             #[cfg(test)]
             takes_the_long_way: false,
@@ -239,11 +242,27 @@ impl<'a> Scope<'a> {
         Ok(())
     }
 
+    /// Remembers that `isOpaque` was asked about a variable.
+    pub(super) fn ask(&mut self, slot: u16) {
+        let at = self.frame + usize::from(slot);
+        if !self.asked.contains(&at) {
+            self.asked.push(at);
+        }
+    }
+
+    /// Whether `isOpaque` was asked about a variable since it was bound.
+    pub(super) fn was_asked(&self, slot: u16) -> bool {
+        self.asked.contains(&(self.frame + usize::from(slot)))
+    }
+
     #[inline]
     pub(super) fn set_slot(&mut self, slot: u16, value: Value<'a>) -> Result<(), EvalError> {
         let at = self.frame + usize::from(slot);
         if !self.failed.is_empty() {
             self.failed.retain(|(failed, _)| *failed != at);
+        }
+        if !self.asked.is_empty() {
+            self.asked.retain(|asked| *asked != at);
         }
         match self.slots.get_mut(at) {
             Some(place) => {
@@ -263,6 +282,7 @@ impl<'a> Scope<'a> {
         self.slots.truncate(self.frame);
         let end = self.frame;
         self.failed.retain(|(failed, _)| *failed < end);
+        self.asked.retain(|asked| *asked < end);
         self.frame = caller;
         result
     }

@@ -24,6 +24,20 @@ fn built_ins_mean_what_they_do_in_opa() {
         ("net.cidr_contains(`10.0.0.0/8`, `::ffff:10.1.2.3`)", "true"),
         ("net.cidr_contains(`::/0`, `::1`)", "true"),
         ("net.cidr_contains(`::/0`, `10.1.2.3`)", "false"),
+        ("net.cidr_contains(`::ffff:10.0.0.0/104`, `10.1.2.3`)", "true"),
+        ("net.cidr_contains(`::ffff:10.0.0.0/104`, `::ffff:10.1.2.3`)", "true"),
+        ("net.cidr_contains(`::ffff:10.0.0.0/104`, `11.1.2.3`)", "false"),
+        ("net.cidr_contains(`::ffff:0:0/96`, `192.0.2.1`)", "true"),
+        ("net.cidr_contains(`::ffff:0:0/95`, `192.0.2.1`)", "false"),
+        ("net.cidr_contains(`::ffff:0:0/95`, `::fffe:0:1`)", "true"),
+        ("net.cidr_contains(`10.0.0.0/8`, `::ffff:10.1.0.0/112`)", "true"),
+        ("net.cidr_contains(`10.0.0.0/8`, `::ffff:10.0.0.0/103`)", "false"),
+        ("net.cidr_contains(`::ffff:10.0.0.0/104`, `10.1.0.0/16`)", "true"),
+        ("net.cidr_contains(`::/0`, `::/64`)", "true"),
+        ("net.cidr_contains(`::/0`, `::/80`)", "false"),
+        ("net.cidr_contains(`10.0.0.0/8`, `10.1.0.0/16`)", "true"),
+        ("net.cidr_contains(`10.0.0.0/8`, `0.0.0.0/0`)", "false"),
+        ("net.cidr_contains(`2001:db8::/32`, `2001:db8:1::/48`)", "true"),
     ] {
         let text = module(&format!("deny contains sprintf(\"%v\", [v]) if v := {expression}"));
         assert_eq!(gives_over(&text, "{}"), Ok(vec![expected.to_owned()]), "{expression}");

@@ -340,15 +340,80 @@ fn a_checkpoint_of_no_records_identifies_no_log() {
     let report = verify(dir.path(), &known);
     assert_eq!(report.status, bailiwick_audit::Status::Incomplete, "{report:?}");
     let path = dir.path().join("nothing");
-    // A size in another spelling is no checkpoint at all.
-    let spelt = |size: &str| nothing.replacen("\n0\n", &format!("\n{size}\n"), 1);
-    for (pinned, said) in
-        [(nothing.clone(), "incomplete"), (spelt(" 4"), "tampered"), (spelt("04"), "tampered")]
-    {
-        std::fs::write(&path, pinned).unwrap();
+    std::fs::write(&path, nothing).unwrap();
+    if has_python() {
+        let output = crate::format::python().arg("--pinned").arg(&path).arg(dir.path()).output().unwrap();
+        assert!(String::from_utf8_lossy(&output.stdout).starts_with("incomplete"), "{output:?}");
+    }
+}
+
+/// What is no note says nothing of a log, so it is no damage of one: it cannot be used.
+#[test]
+fn both_verifiers_use_the_same_notes() {
+    let crate::stage::Lived { dir, pinned, .. } = crate::stage::lived();
+    let good = &pinned.checkpoints[0];
+    let size = good.lines().nth(1).unwrap();
+    let spelt = |other: &str| good.replacen(&format!("\n{size}\n"), &format!("\n{other}\n"), 1);
+    let with = |line: &str| format!("{good}{line}\n");
+    let path = dir.path().join("note");
+    for (note, usable) in [
+        (good.clone(), true),
+        (with("\u{2014} example.com/witness AAAAAAAA"), true),
+        (with("\u{2014} example.com/witness AAAA"), false),
+        (with("\u{2014} example.com/witness AAAAAAA"), false),
+        (with("\u{2014} example.com/witness AAAAAAAA "), false),
+        (with("\u{2014} example.com/witness"), false),
+        (with("- example.com/witness AAAAAAAA"), false),
+        (with(""), false),
+        (with("\u{2014} example.com/witness AAAAAAAA\r"), false),
+        (with(&format!("\u{2014} example.com/witness {}", "A".repeat(32 * 1024))), false),
+        (good.trim_end().to_owned(), false),
+        (good.replacen("=\n\n", "\n\n", 1), false),
+        (spelt(&format!(" {size}")), false),
+        (spelt(&format!("0{size}")), false),
+        (spelt("18446744073709551616"), false),
+        (String::new(), false),
+    ] {
+        let parsed = note::Checkpoint::parse(&note);
+        assert_eq!(parsed.is_ok(), usable, "{note}: {parsed:?}");
         if has_python() {
+            std::fs::write(&path, &note).unwrap();
             let output = crate::format::python().arg("--pinned").arg(&path).arg(dir.path()).output().unwrap();
-            assert!(String::from_utf8_lossy(&output.stdout).starts_with(said), "{output:?}");
+            let (code, said) = (output.status.code(), String::from_utf8_lossy(&output.stdout));
+            let intact = (code == Some(0), said.starts_with("intact"));
+            assert_eq!((intact, code == Some(1)), ((usable, usable), !usable), "{note}: {output:?}");
         }
+    }
+}
+
+#[test]
+fn a_record_that_wrongly_continues_a_segment_is_the_one_that_is_named() {
+    let continues = |hash: &str| {
+        let from = format!("{{\"segment\":1,\"offset\":OFFSET,\"hash\":\"{hash}\"}}");
+        let mut lines = with("\"decision\"");
+        let offset: usize = lines.iter().map(|line| line.len() + 1).sum();
+        let said = "{\"seq\":2,\"group\":2,\"prev\":\"PREV\",\"kind\":\"decision\",\"continues\":";
+        add(&mut lines, &format!("{said}{}", from.replace("OFFSET", &offset.to_string())));
+        add(&mut lines, "{\"seq\":3,\"group\":3,\"prev\":\"PREV\",\"kind\":\"decision\"");
+        lines
+    };
+    let base = folder();
+    for part in ["segments", "disclosures", "blobs"] {
+        std::fs::create_dir(base.path().join(part)).unwrap();
+    }
+    let mut fixtures = Fixtures::of(base.path());
+    fixtures.add("in the middle".to_owned(), |dir| {
+        write_lines(dir, &[]);
+        let lines = continues("PREV").join("\n") + "\n";
+        std::fs::write(crate::stage::segment(dir, 1), lines).unwrap();
+    });
+    fixtures.add("another hash".to_owned(), |dir| write_lines(dir, &continues(NONCE)));
+    for dir in fixtures.dirs() {
+        let report = verify(dir, &Known::default());
+        assert_eq!(crate::stage::named(&report), Some(("continues", 2)), "{report:?}");
+    }
+    fixtures.add("as it should be".to_owned(), |dir| write_lines(dir, &continues("PREV")));
+    if has_python() {
+        fixtures.compare(&note::verifier_key("log", &key().verifying_key()), &of_key());
     }
 }

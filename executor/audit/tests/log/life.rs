@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use bailiwick_audit::{
-    AppendError, Entry, Event, Hash, Health, Intent, Known, Mode, OpenError, Status, Wait, Writer, fold,
-    note, verify,
+    AppendError, Entry, Event, Hash, Health, Intent, Known, Mode, OpenError, Status, Writer, fold, note,
+    verify,
 };
 
-use crate::stage::{call, deny, ended, folder, known, open, options, run, segment};
+use crate::stage::{call, deny, end, ended, folder, intend, known, open, options, run, segment};
 
 #[test]
 fn a_sealed_log_is_intact_and_an_open_one_is_incomplete() {
@@ -39,7 +39,7 @@ fn opening_again_changes_the_key_and_closes_what_is_lost() {
     let writer = open(dir.path());
     let known = known(&writer);
     run(&writer, "c1");
-    let lost = writer.append_intent((), Intent::from(call("c2"))).unwrap().at().seq;
+    let lost = intend(&writer, "c2").unwrap().at().seq;
     let first_key = std::fs::read(dir.path().join("keys/current")).unwrap();
     drop(writer);
     let (writer, recovered) = Writer::open(dir.path(), &options()).unwrap();
@@ -154,15 +154,16 @@ fn a_fold_goes_on_from_a_position() {
 fn a_result_ends_one_open_intent() {
     let dir = tempfile::tempdir().unwrap();
     let writer = open(dir.path());
-    let intent = writer.append_intent((), Intent::from(call("c1"))).unwrap();
+    let intent = intend(&writer, "c1").unwrap();
     assert!(matches!(writer.seal("drain"), Err(AppendError::StillOpen(1))));
-    writer.append_result(intent.at(), ended("c1"), Wait::No).unwrap();
-    let again = writer.append_result(intent.at(), ended("c1"), Wait::No);
+    let queued = writer.begin_result(intent.at(), ended("c1")).unwrap();
+    let again = writer.begin_result(intent.at(), ended("c1"));
     assert!(matches!(again, Err(AppendError::NotOpen(_))));
     let denied = deny(&writer, "c2");
-    assert!(matches!(writer.append_result(&denied, ended("c2"), Wait::No), Err(AppendError::NotOpen(_))));
+    assert!(matches!(writer.begin_result(&denied, ended("c2")), Err(AppendError::NotOpen(_))));
     // The denial took the result along.
     assert_eq!(verify(dir.path(), &Known::default()).unwrap().open, 0);
+    queued.wait().unwrap();
     writer.seal("drain").unwrap();
 }
 
@@ -171,14 +172,14 @@ fn plain_values_that_do_not_fit_into_a_record_together_stand_beside_it() {
     let dir = tempfile::tempdir().unwrap();
     let writer = open(dir.path());
     let known = known(&writer);
-    let intent = writer.append_intent((), Intent::from(call("c1"))).unwrap();
+    let intent = intend(&writer, "c1").unwrap();
     // Each fits in a record; the room for a result is 2 KiB.
     let text = |letter: &str| letter.repeat(1_000);
     let mut entry = ended("c1");
     (entry.values, entry.results) = (Mode::Plain, Mode::Plain);
     (entry.facts, entry.reason) = (Some(text("f").into()), Some(text("r")));
     entry.result = Some(text("x").into());
-    writer.append_result(intent.at(), entry, Wait::Durable).unwrap();
+    end(&writer, intent.at(), entry).unwrap();
     writer.seal("drain").unwrap();
     let report = verify(dir.path(), &known).unwrap();
     assert_eq!((report.status, report.open), (Status::Intact, 0), "{report:?}");
@@ -190,11 +191,11 @@ fn plain_values_that_do_not_fit_into_a_record_together_stand_beside_it() {
     // A value that cannot be stored elsewhere is refused, and the intent stays open.
     let dir = tempfile::tempdir().unwrap();
     let writer = open(dir.path());
-    let intent = writer.append_intent((), Intent::from(call("c1"))).unwrap();
+    let intent = intend(&writer, "c1").unwrap();
     let entry = Entry { outcome: Some(text("o").repeat(3).into()), ..ended("c1") };
-    let refused = writer.append_result(intent.at(), entry, Wait::Durable).unwrap_err();
+    let refused = end(&writer, intent.at(), entry).unwrap_err();
     assert!(matches!(refused, AppendError::TooLong { .. }), "{refused}");
-    writer.append_result(intent.at(), ended("c1"), Wait::Durable).unwrap();
+    end(&writer, intent.at(), ended("c1")).unwrap();
 }
 
 #[test]
@@ -203,7 +204,7 @@ fn more_intents_than_there_is_room_for_are_refused() {
     let writer = open(dir.path());
     let mut open = Vec::new();
     let refused = loop {
-        match writer.append_intent((), Intent::from(call("c"))) {
+        match intend(&writer, "c") {
             Ok(intent) => open.push(intent),
             Err(error) => break error,
         }
@@ -214,9 +215,9 @@ fn more_intents_than_there_is_room_for_are_refused() {
     for intent in &open {
         let mut entry = ended("c");
         entry.outcome = Some("x".repeat(1_200).into());
-        writer.append_result(intent.at(), entry, Wait::Durable).unwrap();
+        end(&writer, intent.at(), entry).unwrap();
     }
-    let _ = writer.append_intent((), Intent::from(call("c"))).unwrap();
+    let _ = intend(&writer, "c").unwrap();
 }
 
 #[test]
@@ -299,8 +300,7 @@ fn a_writer_that_is_not_in_charge_any_more_acknowledges_nothing() {
 fn without_room_calls_are_refused_and_results_are_not() {
     let dir = tempfile::tempdir().unwrap();
     let writer = open(dir.path());
-    let intents: Vec<_> =
-        (0..4).map(|_| *writer.append_intent((), Intent::from(call("c"))).unwrap().at()).collect();
+    let intents: Vec<_> = (0..4).map(|_| *intend(&writer, "c").unwrap().at()).collect();
     // No segment can be made while files with these names exist.
     let names = 2..2_000;
     names.clone().for_each(|number| drop(std::fs::File::create(segment(dir.path(), number)).unwrap()));
@@ -312,10 +312,10 @@ fn without_room_calls_are_refused_and_results_are_not() {
     assert!(matches!(refused, AppendError::Io(_)), "{refused}");
     assert!(matches!(writer.health(), Health::Unhealthy { .. }));
     for intent in &intents {
-        writer.append_result(intent, ended("c"), Wait::Durable).unwrap();
+        end(&writer, intent, ended("c")).unwrap();
         assert!(matches!(writer.health(), Health::Unhealthy { .. }), "a result took a room that was its own");
     }
-    let refused = writer.append_intent((), Intent::from(call("c")));
+    let refused = intend(&writer, "c");
     assert!(matches!(refused, Err(AppendError::Io(_))));
     names.for_each(|number| drop(std::fs::remove_file(segment(dir.path(), number))));
     // Nothing is appended, and it recovers by itself.

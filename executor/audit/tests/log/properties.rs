@@ -1,9 +1,9 @@
 //! Properties that hold for every history of a log, whatever its order.
 
-use bailiwick_audit::{Appended, Intent, Options, Prepare, Status, Wait, Writer, fold};
+use bailiwick_audit::{Appended, Options, Prepare, Status, Writer, fold};
 use proptest::prelude::*;
 
-use crate::stage::{call, deny, ended, folder, known, lived, named, options, segment, verify};
+use crate::stage::{deny, end, ended, folder, intend, known, lived, named, options, segment, verify};
 
 /// Something that happens to a log.
 #[derive(Clone, Copy, Debug)]
@@ -47,22 +47,24 @@ proptest! {
         let mut writer = reopen(dir.path(), prepare);
         let mut pinned = known(&writer);
         let (mut open, mut told): (Vec<Appended>, Vec<Appended>) = Default::default();
+        // Nobody waits for them before others are appended.
+        let mut queued = Vec::new();
         for step in steps {
             match step {
                 Step::Deny => told.push(deny(&writer, "d")),
                 Step::Begin if open.len() < 5 => {
-                    let recorded = writer.append_intent((), Intent::from(call("c"))).unwrap();
+                    let recorded = intend(&writer, "c").unwrap();
                     told.push(*recorded.at());
                     open.push(*recorded.at());
                 }
                 Step::End => {
                     if let Some(intent) = open.pop() {
-                        told.extend(writer.append_result(&intent, ended("c"), Wait::Durable).unwrap());
+                        told.push(end(&writer, &intent, ended("c")).unwrap());
                     }
                 }
                 Step::EndLater => {
                     if let Some(intent) = open.pop() {
-                        writer.append_result(&intent, ended("c"), Wait::No).unwrap();
+                        queued.push(writer.begin_result(&intent, ended("c")).unwrap());
                     }
                 }
                 Step::Begin => {}
@@ -75,12 +77,12 @@ proptest! {
             }
         }
         for intent in open {
-            writer.append_result(&intent, ended("c"), Wait::No).unwrap();
+            queued.push(writer.begin_result(&intent, ended("c")).unwrap());
         }
         // A queued result is still an open intent.
         deny(&writer, "last");
         pinned.checkpoints.push(writer.seal("drain").unwrap().to_string());
-        drop(writer);
+        drop((writer, queued));
         let report = verify(dir.path(), &pinned);
         prop_assert_eq!(report.status, Status::Intact, "{:?}", report);
         let mut chains = Vec::new();

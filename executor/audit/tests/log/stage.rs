@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bailiwick_audit::{
-    Appended, Damage, Entry, Event, Hash, Intent, Known, Mode, Options, Prepare, Report, Wait, Writer, note,
+    AppendError, Appended, Damage, Entry, Event, Hash, Intent, Known, Mode, Options, Prepare, Recorded,
+    Report, Writer, note,
 };
 use serde_json::json;
 
@@ -57,9 +58,18 @@ pub(crate) fn open(dir: &Path) -> Writer {
 
 /// One call from its intent to its durable result.
 pub(crate) fn run(writer: &Writer, name: &str) -> Appended {
-    let recorded = writer.append_intent((), Intent::from(call(name))).expect("an intent");
-    let result = writer.append_result(recorded.at(), ended(name), Wait::Durable).expect("a result");
-    result.expect("it was waited for")
+    let recorded = intend(writer, name).expect("an intent");
+    end(writer, recorded.at(), ended(name)).expect("a result")
+}
+
+/// An intent that is durable.
+pub(crate) fn intend(writer: &Writer, name: &str) -> Result<Recorded<()>, AppendError> {
+    writer.begin_intent((), Intent::from(call(name)), writer.failures())?.wait()
+}
+
+/// How a call ended, durably.
+pub(crate) fn end(writer: &Writer, intent: &Appended, entry: Entry) -> Result<Appended, AppendError> {
+    writer.begin_result(intent, entry)?.wait()
 }
 
 /// A denied call.
@@ -92,7 +102,7 @@ pub(crate) fn lived() -> Lived {
     let dir = folder();
     let writer = open(dir.path());
     run(&writer, "c1");
-    let _ = writer.append_intent((), Intent::from(call("c2"))).expect("an intent");
+    let _ = intend(&writer, "c2").expect("an intent");
     drop(writer);
     let writer = open(dir.path());
     run(&writer, "c3");

@@ -140,7 +140,7 @@ fn kubernetes<'a>(function: Func, args: &[Value<'a>], fuel: &mut Fuel) -> Outcom
             spend_texts(args, fuel)?;
             network::prefix(function, args)
         }
-        F::IsOpaque | F::OnlyRuns => opaque::call(function, args, fuel),
+        F::OnlyRuns => opaque::call(function, args, fuel),
         _ => no_overload(function),
     }
 }

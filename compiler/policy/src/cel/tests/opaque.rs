@@ -316,6 +316,133 @@ fn how_many_elements_there_are_is_not_known_beside_an_opaque_one() {
     gives(over(MacroKind::All, fact("list"), true.expr()), "true");
 }
 
+/// Conditions over elements, and what any element decides: `facts.yes` is true, and no error but an opaque value's occurs.
+fn over_elements() -> impl Strategy<Value = Expr> {
+    let element = || one_of(vec![slot(0), slot(1)]);
+    let list = || fact("list");
+    let texts = || one_of(vec!["a", "b", "c"]);
+    let test = prop_oneof![
+        3 => (element(), texts()).prop_map(|(element, text)| call!(Equal, element, text)),
+        2 => any::<bool>().prop_map(|yes| if yes { fact("yes") } else { not(fact("yes")) }),
+        1 => texts().prop_map(move |text| call!(In, text, list())),
+        1 => element().prop_map(move |element| call!(In, element, list())),
+    ];
+    let inner = test.prop_recursive(4, 24, 3, move |inner| {
+        prop_oneof![
+            1 => inner.clone().prop_map(not),
+            1 => vec(inner.clone(), 2..4).prop_map(Expr::And),
+            1 => vec(inner.clone(), 2..4).prop_map(Expr::Or),
+            3 => (quantifier(), inner).prop_map(move |(kind, body)| {
+                let (range, filter) = (fact("list"), None);
+                Expr::Macro(Box::new(Macro { kind, range, slot: 1, slot2: None, filter, body }))
+            }),
+        ]
+    });
+    // Each variable is bound somewhere around its uses.
+    (quantifier(), quantifier(), inner).prop_map(|(outer, kind, body)| {
+        let macro_of = |kind, slot, body| {
+            let (range, filter) = (fact("list"), None);
+            Expr::Macro(Box::new(Macro { kind, range, slot, slot2: None, filter, body }))
+        };
+        macro_of(outer, 0, macro_of(kind, 1, body))
+    })
+}
+
+fn quantifier() -> impl Strategy<Value = MacroKind> {
+    one_of(vec![MacroKind::All, MacroKind::Exists, MacroKind::ExistsOne])
+}
+
+/// The value of an expression where `facts.list` is this, and whether an error was absorbed.
+fn over_list(expr: &Expr, list: Vec<Value<'_>>) -> (Result<String, EvalError>, bool) {
+    let facts = map_of(vec![("list", Value::list(list)), ("yes", Value::Bool(true))]);
+    let call = Json::parse(br#"{"tool": "t", "args": {}}"#).unwrap();
+    let loaded = Loaded::of_patterns(&[]).unwrap();
+    let env = CallEnv {
+        call: &call,
+        arguments: Arguments::Known,
+        subject: Value::Null,
+        session: Value::Null,
+        facts,
+        now: Value::Null,
+        result: Value::Null,
+    };
+    let mut scope = Scope::of_call(&loaded, env, Fuel::new(Fuel::DEFAULT));
+    let prepared = loaded.prepare(&Cel { source: String::new(), expr: expr.clone(), slots: 8 });
+    let value = eval(&prepared, &mut scope).map(|value| super::shown(&value));
+    (value, scope.absorbed().is_some())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+    /// What is decided beside an opaque word is decided likewise whatever words it stands for, none too: so a deny
+    /// that does not take part would not have, and a grant that does would have.
+    #[test]
+    fn what_is_decided_beside_an_opaque_element_holds_for_all_that_it_may_be(
+        expr in over_elements(),
+        before in vec(one_of(vec!["a", "b"]), 0..2),
+    ) {
+        let with = |words: &[Value<'static>]| {
+            let before = before.iter().map(|word| Value::Str(word));
+            over_list(&expr, before.chain(words.iter().cloned()).collect())
+        };
+        if let (Ok(decided), _) = with(&[Value::Opaque]) {
+            for words in [&[][..], &["a"], &["c"], &["a", "b"], &["b", "c", "c"]] {
+                let words: Vec<_> = words.iter().map(|word| Value::Str(word)).collect();
+                prop_assert_eq!(with(&words).0, Ok(decided.clone()), "{:?}", words);
+            }
+        }
+    }
+}
+
+/// What a grant and a restriction see of `[opaque]`: `!` stands for an error, by which a grant does not grant and a
+/// restriction denies, and `?` for an error that was absorbed, which only a grant counts.
+#[test]
+fn nothing_beside_an_opaque_element_decides_for_it() {
+    let (yes, no) = (|| fact("yes"), || not(fact("yes")));
+    let is_x = || call!(Equal, slot(0), "x");
+    let is_opaque = || call!(IsOpaque, slot(0));
+    let known = || and([not(is_opaque()), is_x()]);
+    let table = [
+        // The body, and what `exists` and `all` over it give.
+        (is_x(), "!", "!"),
+        (or([is_x(), yes()]), "!", "true?"),
+        (or([yes(), is_x()]), "!", "true"),
+        (or([is_x(), no()]), "!", "!"),
+        (and([is_x(), yes()]), "!", "!"),
+        (and([is_x(), no()]), "false?", "!"),
+        (and([no(), is_x()]), "false", "!"),
+        (yes(), "!", "true"),
+        (no(), "false", "!"),
+        // A body that asks has said what an opaque element means.
+        (is_opaque(), "true", "true"),
+        (or([is_opaque(), is_x()]), "true", "true"),
+        (or([is_x(), is_opaque()]), "true?", "true?"),
+        (known(), "false", "false"),
+        (or([known(), yes()]), "true", "true"),
+        // One that decides before it asks has not.
+        (or([yes(), known()]), "!", "true"),
+        (and([no(), is_opaque()]), "false", "!"),
+    ];
+    for (body, exists, all) in table {
+        for (kind, expected) in [(MacroKind::Exists, exists), (MacroKind::All, all)] {
+            let (value, absorbed) = over_list(&over(kind, fact("list"), body.clone()), vec![Value::Opaque]);
+            let seen = match value {
+                Ok(value) => value + if absorbed { "?" } else { "" },
+                Err(error) => {
+                    assert_eq!(error, EvalError::Opaque);
+                    "!".to_owned()
+                }
+            };
+            assert_eq!(seen, expected, "{kind:?} over {body:?}");
+        }
+    }
+    // An element that is known may still decide.
+    let beside =
+        |body| over_list(&over(MacroKind::Exists, fact("list"), body), vec![Value::Opaque, Value::Str("b")]);
+    assert_eq!(beside(or([yes(), is_x()])), (Ok("true".into()), true));
+}
+
 #[test]
 fn only_runs_wants_at_least_one_command_and_all_of_the_list() {
     let only_runs = |fact_name: &str, allowed: Expr| call!(OnlyRuns, fact(fact_name), allowed);
