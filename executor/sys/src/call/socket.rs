@@ -102,8 +102,8 @@ pub(crate) fn send_with(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<
 }
 
 /// `recvmsg(2)` of one message with its descriptors, close-on-exec. Zero bytes mean that the other side has
-/// closed. A message or a control part that did not fit is an error, and the descriptors that came with it
-/// are closed.
+/// closed. A message that did not fit is an error, and so are descriptors for which this process has no numbers
+/// left; those that it has received are closed.
 pub(crate) fn receive_with(
     socket: BorrowedFd<'_>,
     buffer: &mut [u8],
@@ -133,8 +133,12 @@ pub(crate) fn receive_each(
         checked_int(got as libc::c_int)
     })?;
     passed(&message, take);
-    if message.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0 {
+    if message.msg_flags & libc::MSG_TRUNC != 0 {
         return Err(Errno::EMSGSIZE);
+    }
+    // There is room for as many as are ever sent, so this process has no numbers left for them.
+    if message.msg_flags & libc::MSG_CTRUNC != 0 {
+        return Err(Errno::EMFILE);
     }
     Ok(got.cast_unsigned() as usize)
 }
@@ -164,6 +168,29 @@ mod tests {
     use std::os::fd::AsFd as _;
 
     use super::*;
+
+    /// Variable that says that the process is for one test.
+    const ALONE: &str = "BAILIWICK_TEST_ALONE";
+
+    #[test]
+    fn descriptors_for_which_no_numbers_are_left_are_missed() {
+        use crate::call::identity;
+        if std::env::var_os(ALONE).is_none() {
+            let name = "call::socket::tests::descriptors_for_which_no_numbers_are_left_are_missed";
+            let mut tests = std::process::Command::new(std::env::current_exe().unwrap());
+            let output = tests.args(["--exact", name]).env(ALONE, "1").output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+            return;
+        }
+        let (ours, theirs) = pair().unwrap();
+        send_with(theirs.as_fd(), b"x", &[ours.as_fd()]).unwrap();
+        let free = ours.try_clone().unwrap().as_raw_fd();
+        let hard = identity::hard_limit(libc::RLIMIT_NOFILE).unwrap();
+        identity::limit(libc::RLIMIT_NOFILE, free.unsigned_abs().into(), hard).unwrap();
+        let received = receive_with(ours.as_fd(), &mut [0; 8]);
+        identity::limit(libc::RLIMIT_NOFILE, hard, hard).unwrap();
+        assert_eq!(received.unwrap_err(), Errno::EMFILE);
+    }
 
     #[test]
     fn what_was_said_before_the_end_is_heard_though_ours_was_not_read() {
