@@ -260,25 +260,18 @@ const SOCKETS: &[&str] = &[
 /// Only for CPython: what `os.sched_*` and `mmap` offer.
 const PYTHON: &[&str] = &["sched_rr_get_interval", "sched_setparam", "sched_setscheduler"];
 
-/// Only for command line programs: `tail -f`, and programs such as `file` that confine themselves further. The executor's
-/// sandboxes have no inotify all the same, and `tail -f` looks again every second.
-const SHELL: &[&str] = &[
-    "capget",
-    "inotify_add_watch",
-    "inotify_init",
-    "inotify_init1",
-    "inotify_rm_watch",
-    "landlock_add_rule",
-    "landlock_create_ruleset",
-    "landlock_restrict_self",
-    "seccomp",
-];
+/// Only for command line programs, such as `file`, that confine themselves further.
+const SHELL: &[&str] =
+    &["capget", "landlock_add_rule", "landlock_create_ruleset", "landlock_restrict_self", "seccomp"];
 
 /// Calls whose absence libraries can handle, but whose rejection (`EPERM`) breaks them: glibc and musl fall
-/// back from `clone3` to `clone`, whose flags a filter can see; event loops fall back from io_uring to epoll.
-/// Sorted by name.
+/// back from `clone3` to `clone`, whose flags a filter can see; event loops fall back from io_uring to epoll;
+/// `tail -f` looks again every second where it cannot watch a file. Sorted by name.
 pub(super) const REFUSED: &[(&str, u16)] = &[
     ("clone3", ENOSYS),
+    ("fanotify_init", ENOSYS),
+    ("inotify_init", ENOSYS),
+    ("inotify_init1", ENOSYS),
     ("io_uring_enter", ENOSYS),
     ("io_uring_register", ENOSYS),
     ("io_uring_setup", ENOSYS),
@@ -359,6 +352,17 @@ const NEVER: &[(&[&str], &str)] = &[
         "it belongs to the machine's owner",
     ),
     (&["add_key", "keyctl", "request_key"], "keyrings are shared with the host"),
+    (
+        &[
+            "fanotify_init",
+            "fanotify_mark",
+            "inotify_add_watch",
+            "inotify_init",
+            "inotify_init1",
+            "inotify_rm_watch",
+        ],
+        "a watch of a folder such as `/usr/bin` tells which programs others run",
+    ),
     (
         &["adjtimex", "clock_adjtime", "clock_settime", "settimeofday", "setdomainname", "sethostname"],
         "it changes what others see",
