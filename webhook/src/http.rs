@@ -204,7 +204,8 @@ async fn judged(
 /// Judges a review of Bailiwick's own objects or of connections, a large one in its turn; `None` if the deadline passed
 /// first.
 async fn of_cluster(state: &State, cluster: &Cluster, body: &Bytes, asked: Asked, by: By) -> Option<Judged> {
-    let _turn = turn(state, body, by).await?;
+    // Of these one at a time: a pack is read several times over, and is held while another is compiled.
+    let _turn = turn(state, body, by, state.limits.max_body_bytes).await?;
     let (snapshot, until) = (state.snapshot.load_full(), by.deadline.at());
     timeout_at(until, cluster::judge(cluster, &snapshot, body, asked, until)).await.ok()
 }
@@ -255,7 +256,7 @@ async fn evaluate(
         return (!deadline.passed()).then_some(judged);
     }
     // Given back when the judgement ends, also when nobody waits for it any more.
-    let turn = turn(state, &body, by).await?;
+    let turn = turn(state, &body, by, body.len()).await?;
     let task = tokio::task::spawn_blocking(move || {
         let _turn = turn;
         timed(&snapshot, &body, phase, &facts, round)
@@ -267,12 +268,12 @@ async fn evaluate(
     }
 }
 
-/// A turn for a large review, which a small one does not need; `None` if the deadline passed first.
-async fn turn(state: &State, body: &Bytes, by: By) -> Option<Option<Turn>> {
+/// A turn of so many bytes for a large review, which a small one does not need; `None` if the deadline passed first.
+async fn turn(state: &State, body: &Bytes, by: By, bytes: usize) -> Option<Option<Turn>> {
     if body.len() <= INLINE_BODY_BYTES {
         return Some(None);
     }
-    timeout_at(by.deadline.at(), state.large.of(by.peer, body.len())).await.ok()?.map(Some)
+    timeout_at(by.deadline.at(), state.large.of(by.peer, bytes)).await.ok()?.map(Some)
 }
 
 /// Judges, and reports to the snapshot how long that took.

@@ -61,7 +61,8 @@ pub(crate) const EVIDENCE_MARGIN: Duration = Duration::from_millis(200);
 
 /// Bodies up to this size are judged where they were read: parsing and evaluating 256 KiB takes some milliseconds. Larger
 /// ones go to the blocking pool, so that a 7 MiB review does not delay the small ones behind it. They are judged in turns, no
-/// more bytes at a time than one review may have: a list of `{}` is read into forty times its size, and the chart gives 512 MiB.
+/// more bytes at a time than one review may have: a list of `{}` is read into forty times its size, and the chart gives 512 MiB. Those of
+/// Bailiwick's own objects are judged one at a time, since a pack is read several times over.
 pub(crate) const INLINE_BODY_BYTES: usize = 256 << 10;
 
 /// After a review that took longer than this, all reviews are judged in the blocking pool for [`SLOW_FOR`], so that the deadline is kept

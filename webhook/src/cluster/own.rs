@@ -34,6 +34,10 @@ const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 /// Codes of findings about other packs, which may be added later.
 const UNRESOLVED: [&str; 5] = ["BW0206", "BW0207", "BW0208", "BW0209", "BW0210"];
 
+/// The largest object that etcd stores, by its default `--max-request-bytes`. A larger pack is not compiled, which would
+/// take three hundred times its size.
+const MAX_STORED: usize = 1_572_864;
+
 /// The fields of the request that are read here.
 struct Request<'a> {
     kind: &'a str,
@@ -215,6 +219,12 @@ impl Judge<'_> {
                 );
                 found.deny("immutable", "metadata.annotations", message, "publish another version");
             }
+            return Ok(());
+        }
+        let length = serde_json::to_vec(object).map_or(usize::MAX, |json| json.len());
+        if length > MAX_STORED {
+            let message = format!("it has {length} bytes, and the API server stores {MAX_STORED} at most");
+            found.deny("pack", "spec", message, "split it, and let one pack extend the others");
             return Ok(());
         }
         let (known, published) = (Arc::clone(self.known), object.clone());
