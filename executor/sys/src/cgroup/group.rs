@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::call::{Errno, file};
@@ -41,6 +42,10 @@ pub(crate) struct Group {
     place: Option<Box<PlaceMeters>>,
     /// What is written in its place, once that may be kept.
     limits: Option<CgroupLimits>,
+    /// Whether everything in it was killed at once. From Linux 6.14 on, the kernel then also kills what is cloned
+    /// into it later: it compares how often that was done to the group with how often it was done to the group of the
+    /// process that clones (`cgroup_css_set_fork`, `cgroup_post_fork`).
+    killed: AtomicBool,
     /// Whether a place is kept whatever was left in it.
     #[cfg(feature = "fault-injection")]
     unchecked: bool,
@@ -56,6 +61,7 @@ impl Group {
             root,
             place: None,
             limits: None,
+            killed: AtomicBool::new(false),
             #[cfg(feature = "fault-injection")]
             unchecked: false,
             removed: false,
@@ -201,6 +207,7 @@ impl Group {
     /// Where there is none (v1 alone, or before Linux 5.14).
     pub(crate) fn kill(&self) -> Result<(), Errno> {
         let unified = self.layout.unified().ok_or(Errno::ENOENT)?;
+        self.killed.store(true, Ordering::Relaxed);
         file::put(unified.at(), &unified.file("cgroup.kill"), b"1")
     }
 
@@ -226,7 +233,7 @@ impl Group {
         let as_new = meters.place().is_as_new();
         #[cfg(feature = "fault-injection")]
         let as_new = as_new || self.unchecked;
-        let kept = as_new && self.layout.has_place();
+        let kept = as_new && !self.killed.load(Ordering::Relaxed) && self.layout.has_place();
         kept.then(|| Place { limits, layout: (*self.layout).clone(), meters: meters.into_place() })
     }
 }

@@ -6,11 +6,14 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bailiwick_sys::drain::CallLimits;
 use bailiwick_sys::outcome::Outcome;
 use bailiwick_sys::profile::{CgroupLimits, Layer, Profile};
 use bailiwick_sys::{CgroupRoot, CgroupVersion, Host, Ids, Launcher};
 
-use crate::ground::{Done, build, launcher_program, profile, root_name, root_or_skipped, run_in, shell};
+use crate::ground::{
+    Done, ample, build, launcher_program, profile, root_name, root_or_skipped, run_in, run_within, shell,
+};
 
 /// A host with cgroups of version 1, and the directories of its root.
 struct Ground {
@@ -92,6 +95,20 @@ fn refused_forks_are_not_told_of_the_next_sandbox() {
     assert_eq!(outcomes(&small), [Outcome::ProcessesExceeded, Outcome::Exited { code: 7 }]);
     small.without.insert(Layer::PlaceAsNew);
     assert_eq!(outcomes(&small), [Outcome::ProcessesExceeded, Outcome::ProcessesExceeded], "it is an attack");
+}
+
+#[test]
+fn a_place_in_which_everything_was_killed_is_not_used_again() {
+    let Some(ground) = Ground::find() else { return };
+    let launcher = Launcher::spawn(&ground.host, &profile()).unwrap();
+    for _ in 0..2 {
+        let limits = CallLimits { wall: Duration::from_millis(100), ..ample() };
+        let done = run_within(build(&ground.host, &launcher), &shell("sleep 600 & sleep 600"), &limits);
+        assert_eq!(done.exit.outcome, Outcome::TimedOut);
+        assert_eq!(ground.groups("place-").len(), 0);
+        run_in(build(&ground.host, &launcher), &shell(":")).ok();
+        assert_eq!(ground.groups("place-").len(), 1);
+    }
 }
 
 #[test]
