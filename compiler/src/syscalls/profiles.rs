@@ -270,8 +270,11 @@ const SHELL: &[&str] =
 pub(super) const REFUSED: &[(&str, u16)] = &[
     ("clone3", ENOSYS),
     ("fanotify_init", ENOSYS),
+    ("fanotify_mark", ENOSYS),
+    ("inotify_add_watch", ENOSYS),
     ("inotify_init", ENOSYS),
     ("inotify_init1", ENOSYS),
+    ("inotify_rm_watch", ENOSYS),
     ("io_uring_enter", ENOSYS),
     ("io_uring_register", ENOSYS),
     ("io_uring_setup", ENOSYS),

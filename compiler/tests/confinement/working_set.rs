@@ -66,7 +66,7 @@ fn the_shell_profile_covers_usual_programs() {
     check(Shell, &["/bin/bash", &format!("{SMOKE}/smoke.sh")], 60);
 }
 
-/// Shells run Python too. The other way round only `tail -f` is not covered, which then polls.
+/// Shells run Python too.
 #[test]
 fn the_shell_profile_covers_the_standard_library() {
     check(Shell, &["python3", "-I", &format!("{SMOKE}/smoke.py")], 80);
