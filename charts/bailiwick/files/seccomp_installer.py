@@ -26,7 +26,8 @@ EVERY_S = 3
 ANSWER_S, ANSWER_BYTES = 10, 64 << 20
 # Largest profile, and most of them: so many pools have a place on one node.
 PROFILE_BYTES, PROFILES = 1 << 20, 1000
-# Which namespace names which profile.
+# Which namespace names which profile: a line for each. A pod can ask for every file here as its profile, and a runtime takes JSON without actions for none at
+# all, so nothing but profiles may be JSON.
 NAMED = ".named"
 NAME = re.compile(r"bailiwick/([-a-z0-9]{1,180}\.json)")
 SELECTOR = "bailiwick.dev%2Fseccomp%3Dpool"
@@ -74,13 +75,21 @@ def profiles(items):
     return found
 
 
+def is_profile(text):
+    try:
+        return bool(json.loads(text)["defaultAction"])
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
 def known():
     """The file names that each namespace was last known to name."""
     try:
         with open(f"{FOLDER}/{NAMED}", encoding="utf-8") as file:
-            return {namespace: list(names) for namespace, names in json.load(file).items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+            lines = [line.split() for line in file]
+    except (OSError, ValueError):
         return {}
+    return {words[0]: words[1:] for words in lines if words}
 
 
 def write(name, text):
@@ -102,9 +111,11 @@ def install(answers):
     named = {one: sorted(answers[one]) if one in answers else before.get(one, sorted(there)) for one in namespaces}
     # First, so that no end of this program makes it forget who relies on a file.
     if named != before:
-        write(NAMED, json.dumps(named, sort_keys=True))
+        write(NAMED, "".join(" ".join([one, *names]) + "\n" for one, names in sorted(named.items())))
     for name in sorted(set(found) - there)[:max(0, PROFILES - len(there))]:
-        json.loads(found[name])  # what is not JSON is no profile
+        if not is_profile(found[name]):
+            print(f"{name} is no profile", file=sys.stderr, flush=True)
+            continue
         write(name, found[name])
         print(f"installed {name}", flush=True)
     for name in sorted(there - {name for names in named.values() for name in names}):

@@ -211,6 +211,7 @@ fn scripts_find_an_api_server_by_either_kind_of_address() {
     }
 }
 
+/// Whatever is JSON there has actions: a pod can ask for each file as its profile, and a runtime takes `{}` for none.
 /// A namespace that does not answer keeps no profile of another from the node, and of those there its own alone. That
 /// survives a new start of the program.
 #[test]
@@ -222,7 +223,10 @@ import seccomp_installer as installer
 installer.FOLDER = os.environ['FOLDER']
 def profile(name):
     path = {'bailiwick.dev/profile-path': f'bailiwick/{name}.json'}
-    return {'metadata': {'name': f'bailiwick-seccomp-{name}', 'annotations': path}, 'data': {f'{platform.machine()}.json': '{}'}}
+    return {'metadata': {'name': f'bailiwick-seccomp-{name}', 'annotations': path}, 'data': {f'{platform.machine()}.json': '{}' if name == 'empty' else '{\"defaultAction\": \"SCMP_ACT_ERRNO\"}'}}
+def is_json(name):
+    try: return json.loads(open(f'{installer.FOLDER}/{name}').read()) is not None
+    except ValueError: return False
 def there(**lists):
     def listed(namespace):
         if lists[namespace] is None:
@@ -230,8 +234,8 @@ def there(**lists):
         return [profile(name) for name in lists[namespace]]
     installer.listed = listed
     installer.install(installer.published())
-    print(sorted(name[:-5] for name in os.listdir(installer.FOLDER) if name.endswith('.json')))
-there(a=['one', 'same'], b=['two', 'same'])
+    print(sorted(name[:-5] for name in filter(is_json, os.listdir(installer.FOLDER))))
+there(a=['empty', 'one', 'same'], b=['two', 'same'])
 there(a=None, b=['two', 'three', 'same'])
 there(a=None, b=['three'])
 there(a=None, b=[])
