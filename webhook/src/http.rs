@@ -18,7 +18,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use tokio::time::timeout_at;
 
 use crate::body::{self, BodyError};
-use crate::cluster::{self, Asked, Cluster};
+use crate::cluster::{self, Asked, Cluster, Held};
 use crate::deadline::Deadline;
 use crate::judge::{self, Judged, Round};
 use crate::limits::{EVIDENCE_MARGIN, INLINE_BODY_BYTES};
@@ -204,10 +204,16 @@ async fn judged(
 /// Judges a review of Bailiwick's own objects or of connections, a large one in its turn; `None` if the deadline passed
 /// first.
 async fn of_cluster(state: &State, cluster: &Cluster, body: &Bytes, asked: Asked, by: By) -> Option<Judged> {
-    // Of these one at a time: a pack is read several times over, and is held while another is compiled.
-    let _turn = turn(state, body, by, state.limits.max_body_bytes).await?;
-    let (snapshot, until) = (state.snapshot.load_full(), by.deadline.at());
-    timeout_at(until, cluster::judge(cluster, &snapshot, body, asked, until)).await.ok()
+    let until = by.deadline.at();
+    let held = if body.len() > INLINE_BODY_BYTES {
+        // Of these one at a time: a pack is read several times over, and is held while another is compiled.
+        let place = cluster.place(until).await.ok()?;
+        Some(Arc::new(Held::of(place, turn(state, body, by, state.limits.max_body_bytes).await?)))
+    } else {
+        None
+    };
+    let snapshot = state.snapshot.load_full();
+    timeout_at(until, cluster::judge(cluster, &snapshot, body, asked, until, held)).await.ok()
 }
 
 /// Judges, and between judgements fetches the facts about images and the authorizer's answers that they need.

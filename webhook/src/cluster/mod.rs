@@ -30,12 +30,14 @@ use bailiwick_policy::admission::{AdmissionRequest, Phase, response};
 use bailiwick_policy::authorization::{Answers, Question};
 use futures_util::FutureExt as _;
 use kube::Client;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 use crate::judge::{self, Judged};
 use crate::snapshot::Snapshot;
+use crate::turns::Turn;
 use crate::user::UserInfo;
 
 /// Longest wait for one answer of the API server within a review. A connection or a binding comes from a
@@ -59,6 +61,24 @@ pub(crate) struct Cluster {
     compiling: Arc<Semaphore>,
 }
 
+/// What a large review holds until the last of its work has ended: the place to compile, and its turn.
+#[derive(Debug)]
+pub(crate) struct Held {
+    _place: OwnedSemaphorePermit,
+    _turn: Option<Turn>,
+}
+
+impl Held {
+    /// In this order: whoever waits for the place must not keep large reviews of pods waiting meanwhile.
+    pub(crate) const fn of(place: OwnedSemaphorePermit, turn: Option<Turn>) -> Self {
+        Self { _place: place, _turn: turn }
+    }
+}
+
+fn late(_: Elapsed) -> String {
+    "the packs could not be compiled in time; ask again".to_owned()
+}
+
 /// What is bound.
 #[derive(Default)]
 pub(crate) struct Known {
@@ -73,21 +93,33 @@ impl Cluster {
         Self { client, policy_namespace, ready, known: ArcSwap::default(), compiling }
     }
 
+    /// Waits for the place of a review that compiles.
+    ///
+    /// # Errors
+    /// There was none in time.
+    pub(crate) async fn place(&self, until: Instant) -> Result<OwnedSemaphorePermit, String> {
+        let place = timeout_at(until, Arc::clone(&self.compiling).acquire_owned()).await.map_err(late)?;
+        place.map_err(|closed| closed.to_string())
+    }
+
     /// Runs work that compiles, outside the threads that serve and after any other such work. If it is not
-    /// done in time it continues unattended, and delays only the next such work.
+    /// done in time it continues unattended, and delays only the next such work: what is held for it is given back
+    /// when it ends. `held`: the place of a review that has one.
     ///
     /// # Errors
     /// It was not done in time, or it panicked.
     pub(crate) async fn compiled<T: Send + 'static>(
         &self,
         until: Instant,
+        held: Option<Arc<Held>>,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, String> {
-        let late = |_| "the packs could not be compiled in time; ask again".to_owned();
-        let turn = timeout_at(until, Arc::clone(&self.compiling).acquire_owned()).await.map_err(late)?;
-        let turn = turn.map_err(|closed| closed.to_string())?;
+        let held = match held {
+            Some(held) => held,
+            None => Arc::new(Held::of(self.place(until).await?, None)),
+        };
         let working = spawn_blocking(move || {
-            let _turn = turn;
+            let _held = held;
             work()
         });
         timeout_at(until, working).await.map_err(late)?.map_err(|error| format!("compiling failed: {error}"))
@@ -123,6 +155,7 @@ pub(crate) async fn judge(
     body: &[u8],
     asked: Asked,
     until: Instant,
+    held: Option<Arc<Held>>,
 ) -> Judged {
     let judging = async {
         let request = match AdmissionRequest::parse(body) {
@@ -131,7 +164,7 @@ pub(crate) async fn judge(
         };
         let now = judge::now();
         let decision = match asked {
-            Asked::Own(phase) => own::own(cluster, &request, phase, now, until).await,
+            Asked::Own(phase) => own::own(cluster, &request, phase, now, own::By { until, held }).await,
             Asked::Connect => connect::connect(cluster, snapshot, &request, now, until).await,
         };
         match decision {
@@ -177,6 +210,7 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+    use crate::turns::Turns;
 
     fn cluster() -> Cluster {
         let _ = tokio_rustls::rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -196,18 +230,32 @@ mod tests {
         let (end, ends) = mpsc::channel::<()>();
         let first = tokio::spawn({
             let cluster = Arc::clone(&cluster);
-            async move { cluster.compiled(until(), move || ends.recv().is_ok()).await }
+            async move { cluster.compiled(until(), None, move || ends.recv().is_ok()).await }
         });
         while cluster.compiling.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
-        let second = cluster.compiled(Instant::now(), || true).await;
+        let second = cluster.compiled(Instant::now(), None, || true).await;
         assert!(second.is_err_and(|why| why.contains("in time")), "two compiled at one time");
         end.send(()).expect("it waits");
         assert_eq!(first.await.expect("it ends"), Ok(true));
-        assert_eq!(cluster.compiled(until(), || 1).await, Ok(1));
-        let panicked = cluster.compiled(until(), || -> bool { panic!("a fault") }).await;
+        assert_eq!(cluster.compiled(until(), None, || 1).await, Ok(1));
+        let panicked = cluster.compiled(until(), None, || -> bool { panic!("a fault") }).await;
         assert!(panicked.is_err_and(|why| why.contains("failed")));
-        assert_eq!(cluster.compiled(until(), || 2).await, Ok(2), "a fault keeps its turn");
+        assert_eq!(cluster.compiled(until(), None, || 2).await, Ok(2), "a fault keeps its turn");
+    }
+
+    #[tokio::test]
+    async fn what_is_held_for_a_review_stays_with_work_that_nobody_waits_for() {
+        let (cluster, turns) = (cluster(), Turns::new(8));
+        let turn = || turns.of([127, 0, 0, 1].into(), 8);
+        let place = cluster.place(until()).await.expect("the place");
+        let held = Arc::new(Held::of(place, turn().await));
+        let (end, ends) = mpsc::channel::<()>();
+        let soon = Instant::now() + Duration::from_millis(20);
+        assert!(cluster.compiled(soon, Some(held), move || ends.recv().is_ok()).await.is_err());
+        assert!(turn().now_or_never().is_none() && cluster.place(until()).now_or_never().is_none());
+        end.send(()).expect("it still works");
+        assert!(turn().await.is_some() && cluster.place(until()).await.is_ok());
     }
 }

@@ -22,7 +22,7 @@ use serde_json::{Value as Json, json};
 use tokio::time::Instant;
 
 use super::authorizer;
-use super::{Cluster, Known};
+use super::{Cluster, Held, Known};
 use crate::user::UserInfo;
 
 /// The source of findings that belong to no pack.
@@ -104,7 +104,7 @@ pub(crate) async fn own(
     request: &AdmissionRequest<'_>,
     phase: Phase,
     now: Moment,
-    until: Instant,
+    by: By,
 ) -> Result<Decision, String> {
     let json = |json: &bailiwick_policy::json::Json<'_>| serde_json::to_value(json).unwrap_or_default();
     let user = UserInfo::of(request)?;
@@ -123,7 +123,7 @@ pub(crate) async fn own(
         return Ok(found.decision());
     }
     let known = cluster.known();
-    let judge = Judge { cluster, known: &known, request: &request, until };
+    let judge = Judge { cluster, known: &known, request: &request, by };
     match request.kind {
         "policypacks" => judge.pack(&mut found).await?,
         "policybindings" => judge.binding(&mut found).await?,
@@ -190,10 +190,23 @@ struct Judge<'a> {
     cluster: &'a Cluster,
     known: &'a Arc<Known>,
     request: &'a Request<'a>,
-    until: Instant,
+    by: By,
+}
+
+/// Until when a review is judged, and what it holds.
+pub(super) struct By {
+    pub(super) until: Instant,
+    pub(super) held: Option<Arc<Held>>,
 }
 
 impl Judge<'_> {
+    async fn compiled<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, String> {
+        self.cluster.compiled(self.by.until, self.by.held.clone(), work).await
+    }
+
     /// A pack that is invalid in itself, or that changes or is deleted while bound.
     async fn pack(&self, found: &mut Found) -> Result<(), String> {
         let request = self.request;
@@ -228,7 +241,7 @@ impl Judge<'_> {
             return Ok(());
         }
         let (known, published) = (Arc::clone(self.known), object.clone());
-        let published = self.cluster.compiled(self.until, move || Published::of(&known, &published)).await?;
+        let published = self.compiled(move || Published::of(&known, &published)).await?;
         let published = match published {
             Ok(published) => published,
             Err(error) => {
@@ -294,7 +307,7 @@ impl Judge<'_> {
             let opened = now.and_then(|new| opens(&known.in_force, new)).map(str::to_owned);
             (verdicts, opened)
         };
-        let (verdicts, opened) = self.cluster.compiled(self.until, compiling).await?;
+        let (verdicts, opened) = self.compiled(compiling).await?;
         for verdict in verdicts {
             match verdict.reason {
                 Reason::Compiled => {
@@ -466,7 +479,7 @@ impl Judge<'_> {
         found: &mut Found,
     ) -> Result<(), String> {
         let user = &self.request.user;
-        if !authorizer::may_widen(self.cluster, user, pack, self.until).await? {
+        if !authorizer::may_widen(self.cluster, user, pack, self.by.until).await? {
             let remedy = format!("ask somebody with the verb `widen` on policypacks.bailiwick.dev/{pack}");
             let message = format!("{why}, and `{}` may not widen it", user.username);
             found.say(Effect::Deny, pack, rule, field, message, &remedy);
