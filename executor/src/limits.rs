@@ -45,8 +45,9 @@ pub struct Limits {
     /// Seconds in which a client makes room for more of an answer that waits for it; one that does not is cut off
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub write_timeout_s: u64,
-    /// Most bytes of the state directory; a call or session that would begin then is answered with 503, and what has begun is recorded to its end. Measured once a second, so
-    /// leave room for what is written in that time. Without it, the disk is the limit
+    /// Most bytes of the state directory, those included that calls which run may still add by their output; a call or session that would begin then is answered with 503,
+    /// and what has begun is recorded to its end. Measured once a second, less often with very many files, so leave room for what is written in that time. Without it, the disk
+    /// is the limit
     #[arg(long, value_name = "BYTES")]
     pub max_state_bytes: Option<u64>,
     /// After SIGTERM: how many seconds to wait for calls that run; those left are cancelled

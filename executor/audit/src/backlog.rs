@@ -269,7 +269,7 @@ impl Backlog {
     }
 
     /// Intents that have no durable result: durable ones, queued ones, and those whose result is queued.
-    fn open_count(&self) -> usize {
+    pub(crate) fn open_count(&self) -> usize {
         self.open.len() + self.intents + self.results
     }
 

@@ -234,6 +234,12 @@ impl Writer {
         self.queue.backlog().health.clone()
     }
 
+    /// How many intents have no durable result yet.
+    #[must_use]
+    pub fn open_intents(&self) -> usize {
+        self.queue.backlog().open_count()
+    }
+
     /// How often openings could not be written or flushed. Records, except results, were refused until
     /// they could be.
     #[must_use]

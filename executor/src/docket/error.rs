@@ -22,8 +22,8 @@ pub enum DocketError {
     #[error("the state directory has the {0} bytes that it may have")]
     Extent(u64),
     /// How large the state directory is cannot be found out.
-    #[error("the size of the state directory is unknown: {0}")]
-    Unmeasured(String),
+    #[error("the size of the state directory is unknown")]
+    Unmeasured,
     /// A record did not apply to the state. A fault of ours; nothing is decided until the state is read back.
     #[error("the state and the log have parted: {0}")]
     State(#[from] StateError),
@@ -66,6 +66,7 @@ impl DocketError {
             Self::Extent(_) => {
                 "copy the log, and start the executor with a new directory as --state, or with a larger --max-state-bytes"
             }
+            Self::Unmeasured => "let the executor read its state directory; its log says what it cannot read",
             Self::Append(AppendError::Fenced) => "end one of the two executors of this state directory",
             Self::Append(AppendError::Sealed) => "start the executor with a new state directory",
             Self::Append(AppendError::Busy | AppendError::Overtaken | AppendError::TooManyOpen(_)) => {

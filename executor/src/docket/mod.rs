@@ -22,6 +22,7 @@ pub use error::{DocketError, OpenDocketError};
 pub use owed::OwedResult;
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -162,7 +163,7 @@ impl Docket {
             book: Mutex::new(Book::new(state, failures)),
             clock: Clock::start(),
             audit: audit.unwrap_or(DEFAULT_AUDIT),
-            extent: Extent::of(dir),
+            extent: Extent::default(),
         };
         if behind == BehindLog::Accepted {
             docket.accept_clock()?;
@@ -172,10 +173,19 @@ impl Docket {
     }
 
     /// The same with a limit on its state directory, in bytes: at that size no call and no session begins any more.
-    #[must_use]
-    pub fn limited(mut self, most: Option<u64>) -> Self {
-        self.extent.most = most;
-        self
+    ///
+    /// # Errors
+    /// There is no thread to measure it.
+    pub fn limited(mut self, dir: &Path, most: u64) -> io::Result<Self> {
+        let sandboxes = self.policy.policy().used_sandboxes();
+        let output = sandboxes.iter().map(|sandbox| sandbox.limits.output_bytes).max().unwrap_or(0);
+        self.extent = Extent::of(dir, most, output)?;
+        Ok(self)
+    }
+
+    /// Whether the state directory has room for what would begin.
+    pub(super) fn has_room(&self) -> Result<(), DocketError> {
+        self.extent.check(self.writer.open_intents())
     }
 
     /// The policy.
@@ -213,7 +223,7 @@ impl Docket {
         approval: Option<&VerifiedApproval>,
         key: Option<&str>,
     ) -> Result<Decided, DocketError> {
-        self.extent.check()?;
+        self.has_room()?;
         let mut book = self.book()?;
         let now_ms = self.clock.now_ms(book.state().now_ms())?;
         let decision = decide_tool_call(&self.policy, call, book.state(), now_ms, approval);
@@ -324,14 +334,22 @@ impl Docket {
         self.writer.opening_failures()
     }
 
-    /// Whether records are accepted.
+    /// Whether records are accepted, of whatever begins.
+    ///
+    /// # Errors
+    /// Why they are not.
+    pub fn readiness(&self) -> Result<(), DocketError> {
+        self.health()?;
+        self.has_room()
+    }
+
+    /// Whether records are accepted, of what has begun.
     ///
     /// # Errors
     /// Why they are not.
     pub fn health(&self) -> Result<(), DocketError> {
         self.lock().parted()?;
-        self.writer.health().accepts()?;
-        self.extent.check()
+        Ok(self.writer.health().accepts()?)
     }
 
     /// Records a change of the state, and waits for the disk without holding the book.

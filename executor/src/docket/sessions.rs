@@ -16,7 +16,7 @@ impl Docket {
     /// # Errors
     /// See [`DocketError`]; then there is no session.
     pub fn open_session(&self, session: &str, subject: &Subject) -> Result<u64, DocketError> {
-        self.extent.check()?;
+        self.has_room()?;
         let book = self.book()?;
         let now_ms = self.clock.now_ms(book.state().now_ms())?;
         let delta = State::open(session, subject, now_ms);

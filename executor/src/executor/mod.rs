@@ -127,7 +127,10 @@ impl Executor {
         });
         let tools = tools.collect();
         let docket = Docket::open(&settings.state, policy, audit, settings.clock)?;
-        let docket = docket.limited(settings.limits.max_state_bytes);
+        let docket = match settings.limits.max_state_bytes {
+            Some(most) => docket.limited(&settings.state, most)?,
+            None => docket,
+        };
         tracing::info!(log_key = docket.log_key(), digest = docket.policy().digest(), "policy in force");
         Ok(Self {
             limits: settings.limits.clone(),
@@ -211,7 +214,7 @@ impl Executor {
         if self.seats.is_closed() {
             return Err("draining".to_owned());
         }
-        let healthy = self.docket.health().and_then(|()| Ok(self.docket.now_ms().map(drop)?));
+        let healthy = self.docket.readiness().and_then(|()| Ok(self.docket.now_ms().map(drop)?));
         healthy.map_err(|error| match error.remedy() {
             Some(remedy) => format!("{error}; {remedy}"),
             None => error.to_string(),
