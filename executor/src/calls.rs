@@ -361,14 +361,19 @@ impl CallState {
             )));
         }
         let given = backlog.given.saturating_add(bytes.len());
-        if let Some(copy) = &mut backlog.copy {
-            copy.grow_to(given.min(MAX_KEPT_BYTES).saturating_sub(STDIN_OWN))?;
+        // All at once: calls that each had a part of it would all wait for more, and none could end.
+        if given > STDIN_OWN
+            && let Some(copy) = &mut backlog.copy
+        {
+            copy.grow_to(MAX_KEPT_BYTES - STDIN_OWN)?;
         }
         if let Some(share) = &mut backlog.share
             && let Err(refusal) = share.grow_to((backlog.held + cost).saturating_sub(STDIN_OWN))
         {
-            if let Some(copy) = &mut backlog.copy {
-                copy.shrink_to(backlog.given.min(MAX_KEPT_BYTES).saturating_sub(STDIN_OWN));
+            if backlog.given <= STDIN_OWN
+                && let Some(copy) = &mut backlog.copy
+            {
+                copy.shrink_to(0);
             }
             return Err(refusal);
         }
