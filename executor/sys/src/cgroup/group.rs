@@ -223,8 +223,10 @@ impl Group {
         let memory = remove_or_kill(self.layout.memory());
         let place = self.place_to_keep().filter(|_| memory.is_ok());
         let Some(place) = place else { return memory.and(remove_all(&self.layout.besides_memory())) };
-        let surplus = self.root.places.keep(place);
-        surplus.map_or(Ok(()), |surplus| remove_all(&surplus.layout.besides_memory()))
+        if let Some(surplus) = self.root.places.keep(place) {
+            remove_place(&surplus);
+        }
+        Ok(())
     }
 
     /// Its place, if it may be kept and nothing of the sandbox is left in it.
@@ -242,6 +244,11 @@ impl Drop for Group {
     fn drop(&mut self) {
         let _ = self.clear();
     }
+}
+
+/// Removes a place. What is left of it is removed by the next start.
+pub(super) fn remove_place(place: &Place) {
+    let _ = remove_all(&place.layout.besides_memory());
 }
 
 /// Removes directories, all that can be.

@@ -279,8 +279,12 @@ impl CgroupRoot {
         let layout = self.layout.map(|root| {
             root.group(&format!("{}-{number}", if root.path == *memory { "sandbox" } else { "place" }))
         });
-        if let Some(place) = self.places.take(limits) {
-            return Ok(Group::again(layout, place, Arc::clone(self)));
+        // Somebody may have put something in there since, or removed it.
+        while let Some(place) = self.places.take(limits) {
+            if place.meters.processes() == Some(0) {
+                return Ok(Group::again(layout, place, Arc::clone(self)));
+            }
+            group::remove_place(&place);
         }
         let group = Group::planned(layout, Arc::clone(self));
         group.begin()?;

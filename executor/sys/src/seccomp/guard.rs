@@ -14,8 +14,9 @@ use super::{
     Action, CompileError, Instruction, MAX_INSTRUCTIONS, Policy, Program, Rule, Test, compile, operation,
 };
 
-/// `MAP_HUGETLB` of `mmap` and `MFD_HUGETLB` of `memfd_create` (`linux/mman.h`, `linux/memfd.h`).
+/// `MAP_HUGETLB` of `mmap`, `SHM_HUGETLB` of `shmget` and `MFD_HUGETLB` of `memfd_create` (`linux/mman.h`, `linux/shm.h`, `linux/memfd.h`).
 const MAP_HUGE: u32 = 0x4_0000;
+const SHM_HUGE: u32 = 0o4000;
 const MEMFD_HUGE: u32 = 4;
 
 /// The program that answers what no sandbox may do, and leaves everything else to `filter`.
@@ -54,6 +55,7 @@ fn rules() -> BTreeMap<u32, Rule> {
         refused(libc::SYS_clone3, Vec::new(), libc::ENOSYS),
         // The machine's pool of huge pages has no part in a limit on memory. This is the answer when it is empty.
         refused(libc::SYS_mmap, bit(3, MAP_HUGE), libc::ENOMEM),
+        refused(libc::SYS_shmget, bit(2, SHM_HUGE), libc::ENOMEM),
         refused(libc::SYS_memfd_create, bit(1, MEMFD_HUGE), libc::ENOMEM),
         // A watch of a folder that others see too, such as `/usr/bin`, tells which programs they run. And the kernel
         // counts the instances of all sandboxes with those of the user who made their namespaces: with few of them, root
@@ -91,6 +93,7 @@ mod tests {
             (libc::SYS_clone, [parent | high, 0, 0, 0, 0, 0], libc::EPERM),
             (libc::SYS_clone3, [0; 6], libc::ENOSYS),
             (libc::SYS_mmap, [0, 0, 0, 0x4_0022, 0, 0], libc::ENOMEM),
+            (libc::SYS_shmget, [0, 1 << 21, 0o5600, 0, 0, 0], libc::ENOMEM),
             (libc::SYS_memfd_create, [0, 5, 0, 0, 0, 0], libc::ENOMEM),
             (libc::SYS_inotify_init1, [0; 6], libc::ENOSYS),
             (libc::SYS_fanotify_init, [0; 6], libc::ENOSYS),
@@ -101,6 +104,7 @@ mod tests {
         for (call, arguments) in [
             (libc::SYS_clone, [signal, parent, 0, 0, 0, 0]),
             (libc::SYS_mmap, [0, 0, 0x4_0000, 0x22, 0, 0]),
+            (libc::SYS_shmget, [0o4000, 0o4000, 0o1600, 0, 0, 0]),
             (libc::SYS_memfd_create, [4, 1, 0, 0, 0, 0]),
             (libc::SYS_getpid, [u64::MAX; 6]),
         ] {

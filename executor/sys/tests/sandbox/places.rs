@@ -75,6 +75,18 @@ fn a_place_is_used_again_but_never_by_two_and_memory_never() {
 }
 
 #[test]
+fn a_place_that_somebody_removed_is_made_again() {
+    let Some(ground) = Ground::find() else { return };
+    let launcher = Launcher::spawn(&ground.host, &profile()).unwrap();
+    run_in(build(&ground.host, &launcher), &shell(":")).ok();
+    let [place] = ground.groups("place-").into_iter().collect::<Vec<_>>().try_into().expect("one");
+    let removed = ground.roots.iter().filter(|root| std::fs::remove_dir(root.join(&place)).is_ok()).count();
+    assert!(removed > 0);
+    run_in(build(&ground.host, &launcher), &shell(":")).ok();
+    assert!(!ground.groups("place-").contains(&place));
+}
+
+#[test]
 fn time_is_counted_for_each_sandbox() {
     let Some(ground) = Ground::find() else { return };
     let spin = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done";
