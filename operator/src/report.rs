@@ -144,7 +144,7 @@ pub fn report(
         if outcome.raced.contains(&deployment(verdict)) {
             continue;
         }
-        let (said, more) = pooled(verdict, view, outcome);
+        let (said, more) = pooled(&pool.live, verdict, view, outcome);
         all.push((&pool.live, status(&pool.live, &said, more, outcome.now)));
     }
     let news = all.into_iter().filter(|(live, status)| !is_there(status, &live.status));
@@ -293,7 +293,12 @@ fn deployment(verdict: &PoolVerdict) -> Key {
     Key { kind: Kind::Deployment, namespace: verdict.key.namespace.clone(), name }
 }
 
-fn pooled(verdict: &PoolVerdict, view: &View, outcome: &Outcome<'_>) -> (Vec<Said>, Map<String, Value>) {
+fn pooled(
+    live: &Live,
+    verdict: &PoolVerdict,
+    view: &View,
+    outcome: &Outcome<'_>,
+) -> (Vec<Said>, Map<String, Value>) {
     let compiled = match &verdict.error {
         None => Said::yes("Compiled", "Compiled", "the pack compiles and has the pool"),
         Some(error) => Said::no("Compiled", error.reason(), error.to_string()),
@@ -303,7 +308,10 @@ fn pooled(verdict: &PoolVerdict, view: &View, outcome: &Outcome<'_>) -> (Vec<Sai
     let count = |at: &str| deployment.and_then(|live| live.status.get(at)?.as_u64()).unwrap_or(0);
     let wanted = deployment.and_then(|live| live.spec().get("replicas")?.as_u64()).unwrap_or(0);
     let observed = deployment.and_then(|live| live.status.get("observedGeneration")?.as_i64());
-    let digest = verdict.digest.as_ref().map(|digest| format!("sha256:{digest}"));
+    // After a restart, what is in force of a pack that is gone stands only in the status.
+    let known = || live.status.get("digest").and_then(Value::as_str);
+    let wanted_digest = verdict.digest.as_deref().or_else(known);
+    let digest = wanted_digest.map(|digest| format!("sha256:{digest}"));
     let is_of_it = |live: &Arc<Live>| live.annotations.get(DIGEST_ANNOTATION) == digest.as_ref();
     let current = deployment.is_some_and(|live| observed == Some(live.generation) && is_of_it(live));
     let (there, updated) = (count("readyReplicas"), count("updatedReplicas"));
@@ -322,7 +330,7 @@ fn pooled(verdict: &PoolVerdict, view: &View, outcome: &Outcome<'_>) -> (Vec<Sai
         _ => there.min(updated),
     };
     let mut more = members([("replicas", json!(count("replicas"))), ("readyReplicas", json!(serving))]);
-    if let Some(digest) = &verdict.digest {
+    if let Some(digest) = wanted_digest {
         more.insert("digest".to_owned(), json!(digest));
     }
     if let Some(tier) = tier(verdict, view) {

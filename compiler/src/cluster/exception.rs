@@ -44,6 +44,11 @@ pub enum ExceptionError {
         "there are too many exceptions beside it for one admission policy, and older ones come first: delete those to rule `{0}` that nobody needs, or change the pack"
     )]
     NoRoom(String),
+    /// All admission policies together have no room for it.
+    #[error(
+        "there are too many exceptions beside it, and older ones come first: delete those that nobody needs, of whatever rule"
+    )]
+    NoRoomAtAll,
 }
 
 /// What becomes of all exceptions, in their order. At a time, so many hold as the admission policies have room for,
@@ -81,8 +86,11 @@ impl Room {
     fn take(&mut self, one: Exception) -> Result<Exception, ExceptionError> {
         let length = excepted_length(&one.objects);
         let of_rule = self.rules.entry((one.pack.clone(), one.rule.clone())).or_default();
-        if *of_rule + length > MAX_OF_RULE || self.all + length > MAX_OF_ALL {
+        if *of_rule + length > MAX_OF_RULE {
             return Err(ExceptionError::NoRoom(one.rule));
+        }
+        if self.all + length > MAX_OF_ALL {
+            return Err(ExceptionError::NoRoomAtAll);
         }
         *of_rule += length;
         self.all += length;

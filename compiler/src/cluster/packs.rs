@@ -113,6 +113,10 @@ impl ClusterPacks {
     /// Whether another object than this one is its version.
     #[must_use]
     pub fn is_another(&self, object: &Json) -> bool {
+        // What is named after the version is the version, also while one that is not is still held as it.
+        if !precedence(object).0 {
+            return false;
+        }
         let text = |at: &str| object.pointer(at).and_then(Json::as_str).unwrap_or_default();
         let versions = self.packs.get(text("/spec/pack"));
         let held = Version::parse(text("/spec/version")).ok().and_then(|version| versions?.get(&version));

@@ -12,11 +12,17 @@ fn key(kind: Kind, name: &str) -> Key {
 
 /// The `Ready` condition and the ready pods of a pool of digest `b`, whose Deployment is of another or the same.
 fn said(annotated: &str, raced: &BTreeSet<Key>) -> Option<(String, u64)> {
+    said_of(Some("b"), annotated, raced)
+}
+
+/// The same of a pool whose digest stands in its status, and is known now or not.
+fn said_of(known: Option<&str>, annotated: &str, raced: &BTreeSet<Key>) -> Option<(String, u64)> {
     let spec = json!({
         "runtime": "Deployment", "pack": { "name": "a", "version": "1.0.0" }, "pool": "warm", "replicas": 2, "image": "x",
     });
     let pool = Live {
         body: Map::from_iter([("spec".to_owned(), spec.clone())]),
+        status: json!({ "digest": "b" }),
         ..Live::named(key(Kind::SandboxPool, "warm"))
     };
     let deployment = Live {
@@ -28,7 +34,7 @@ fn said(annotated: &str, raced: &BTreeSet<Key>) -> Option<(String, u64)> {
     };
     let mirror = Mirror::default();
     mirror.applied(deployment);
-    let verdict = PoolVerdict { key: pool.key.clone(), error: None, digest: Some("b".to_owned()) };
+    let verdict = PoolVerdict { key: pool.key.clone(), error: None, digest: known.map(str::to_owned) };
     let read =
         Read { live: Arc::new(pool), said: serde_json::from_value(spec).map_err(|error| error.to_string()) };
     let world = World { pools: vec![read], ..World::default() };
@@ -52,6 +58,12 @@ fn said(annotated: &str, raced: &BTreeSet<Key>) -> Option<(String, u64)> {
 fn a_pool_is_ready_with_pods_of_its_own_digest_alone() {
     assert_eq!(said("b", &BTreeSet::new()), Some(("Ready".to_owned(), 2)));
     assert_eq!(said("a", &BTreeSet::new()), Some(("Waiting".to_owned(), 0)));
+}
+
+#[test]
+fn a_pool_whose_pack_is_gone_when_the_operator_starts_is_as_ready_as_it_was() {
+    assert_eq!(said_of(None, "b", &BTreeSet::new()), Some(("Ready".to_owned(), 2)));
+    assert_eq!(said_of(None, "a", &BTreeSet::new()), Some(("Waiting".to_owned(), 0)));
 }
 
 #[test]

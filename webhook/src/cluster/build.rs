@@ -120,6 +120,8 @@ fn typed<T: serde::de::DeserializeOwned>(objects: &[Json]) -> Result<Vec<T>, Str
 /// excepts nothing.
 fn exceptions(objects: &[Json], policy_namespace: &str, now: Moment) -> Vec<Exception> {
     let mut readable = Vec::with_capacity(objects.len());
+    // One that is being deleted holds no more, as in the operator.
+    let objects = objects.iter().filter(|object| object.pointer("/metadata/deletionTimestamp").is_none());
     for object in objects {
         match serde_json::from_value::<PolicyException>(object.clone()) {
             Ok(typed) => readable.push(typed),
