@@ -28,6 +28,8 @@ const KINDS: &[(&str, &str, &str, bool)] = &[
     ("validatingadmissionpolicybinding", "validatingadmissionpolicybindings", ADMISSION, false),
     ("mutatingwebhookconfiguration", "mutatingwebhookconfigurations", ADMISSION, false),
     ("validatingwebhookconfiguration", "validatingwebhookconfigurations", ADMISSION, false),
+    ("clusterrole", "clusterroles", "apis/rbac.authorization.k8s.io/v1", false),
+    ("clusterrolebinding", "clusterrolebindings", "apis/rbac.authorization.k8s.io/v1", false),
     ("policypack", "policypacks", OURS, false),
     ("policybinding", "policybindings", OURS, false),
     ("policyexception", "policyexceptions", OURS, true),

@@ -121,9 +121,10 @@ impl Stage {
             "runtimeclasses",
         ];
         let kinds = ["sandboxpools", "policyexceptions", "policybindings", "policypacks", "pods"];
+        let rights = ["clusterrolebindings", "clusterroles"];
         let rest = ["networkpolicies", "deployments", "configmaps", "secrets"];
         let all = labelled.iter().map(|kind| (*kind, ours.as_str()));
-        let all = all.chain(kinds.iter().map(|kind| (*kind, made.as_str())));
+        let all = all.chain(kinds.iter().chain(&rights).map(|kind| (*kind, made.as_str())));
         let all = all.chain(rest.iter().map(|kind| (*kind, ours.as_str())));
         // One that no binding governs stays, empty: it could not be made again before it is gone.
         let governed = format!("{made},bailiwick.dev/zone");
@@ -239,6 +240,16 @@ impl Stage {
     /// Starts an operator.
     pub(crate) fn operator(&self, more: &[&str]) -> Operator {
         Operator::start(self.folder.path(), self.kubeconfig(), more)
+    }
+
+    /// Starts an operator that is a user.
+    pub(crate) fn operator_as(&self, user: &str) -> Operator {
+        let text = std::fs::read_to_string(self.kubeconfig()).expect("a kubeconfig");
+        let mut config: Value = serde_saphyr::from_str(&text).expect("YAML");
+        config["users"][0]["user"]["as"] = json!(user);
+        let path = self.folder.path().join("kubeconfig-as");
+        std::fs::write(&path, config.to_string()).expect("written");
+        Operator::start(self.folder.path(), &path, &[])
     }
 }
 
