@@ -8,18 +8,16 @@
 //!        └──► ended at once: denied, or asked
 //! ```
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::delivered::MAX_KEPT_BYTES;
-use crate::limits::{STDIN_BACKLOG, STDIN_OWN};
+use crate::input::{Backlog, Input, InputEnd};
 use crate::output::Output;
 use crate::refusal::Refusal;
-use crate::room::{Room, Share};
+use crate::room::Room;
 use crate::wire::{Decision, Outcome, ResultDecision};
 
 /// One call.
@@ -85,51 +83,10 @@ struct Control {
     stdin: Option<Backlog>,
 }
 
-/// Input that the command has not read yet.
-#[derive(Debug, Default)]
-struct Backlog {
-    parts: VecDeque<Bytes>,
-    /// What the parts take in memory.
-    held: usize,
-    closed: bool,
-    /// The room that they take, of the input of all calls.
-    share: Option<Share>,
-    /// Bytes of all parts so far: the command gets them, and a copy of the first ones is kept for the record.
-    given: usize,
-    /// The room that this copy takes, of those of all calls.
-    copy: Option<Share>,
-}
-
-/// What a part takes in memory besides its bytes: its place in the queue, which doubles when it is full, and two
-/// small allocations. Without it, a client that sends single bytes would hold a hundred times the limit.
-const PART_BYTES: usize = 128;
-
-/// What the parts may take: one of the largest size always fits into an empty backlog.
-const MAX_HELD: usize = STDIN_BACKLOG + PART_BYTES;
-
-impl Backlog {
-    /// Bytes that a part takes in memory.
-    const fn cost(part: &Bytes) -> usize {
-        part.len() + PART_BYTES
-    }
-}
-
 impl std::fmt::Debug for Control {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Control").field("cancelled", &self.cancelled).finish_non_exhaustive()
     }
-}
-
-/// The source of a command's standard input.
-#[derive(Clone, Debug, Default)]
-pub enum Input {
-    /// Nothing.
-    #[default]
-    Empty,
-    /// This text: source text for an interpreter.
-    Text(Bytes),
-    /// What the caller sends while it runs.
-    Stream,
 }
 
 /// What is known of a call before it begins.
@@ -158,15 +115,7 @@ impl CallState {
     #[must_use]
     pub fn new(call: NewCall) -> Self {
         let takes_input = matches!(call.input, Input::Stream);
-        let stdin = match call.input {
-            Input::Empty => None,
-            Input::Text(text) => {
-                let held = Backlog::cost(&text);
-                Some(Backlog { held, parts: [text].into(), closed: true, ..Backlog::default() })
-            }
-            Input::Stream => Some(Backlog::default()),
-        };
-        let control = Control { stdin, ..Control::default() };
+        let control = Control { stdin: Backlog::of(call.input), ..Control::default() };
         let state = Self {
             id: call.id,
             session: call.session,
@@ -260,7 +209,7 @@ impl CallState {
     #[must_use]
     pub fn held(&self) -> usize {
         let result = self.ended.borrow().as_ref().and_then(|ended| ended.result.as_ref().map(weight));
-        let stdin = self.lock().stdin.as_ref().map_or(0, |backlog| backlog.held);
+        let stdin = self.lock().stdin.as_ref().map_or(0, Backlog::held);
         self.output.held().saturating_add(result.unwrap_or_default()).saturating_add(stdin)
     }
 
@@ -347,42 +296,7 @@ impl CallState {
         if !self.runs() {
             return Err(Refusal::Ended);
         }
-        let backlog = control.stdin.as_mut().filter(|backlog| !backlog.closed).ok_or(Refusal::NoStdin)?;
-        // However much the command reads, this part never fits.
-        if bytes.len() > STDIN_BACKLOG {
-            return Err(Refusal::TooLarge { limit: STDIN_BACKLOG });
-        }
-        let cost = if bytes.is_empty() { 0 } else { Backlog::cost(&bytes) };
-        if backlog.held + cost > MAX_HELD {
-            let parts = backlog.parts.len();
-            return Err(Refusal::Busy(format!(
-                "{parts} parts of input wait for the command to read them; with {PART_BYTES} bytes for each \
-                 besides its own, they may take {MAX_HELD} bytes"
-            )));
-        }
-        let given = backlog.given.saturating_add(bytes.len());
-        // All at once: calls that each had a part of it would all wait for more, and none could end.
-        if given > STDIN_OWN
-            && let Some(copy) = &mut backlog.copy
-        {
-            copy.grow_to(MAX_KEPT_BYTES - STDIN_OWN)?;
-        }
-        if let Some(share) = &mut backlog.share
-            && let Err(refusal) = share.grow_to((backlog.held + cost).saturating_sub(STDIN_OWN))
-        {
-            if backlog.given <= STDIN_OWN
-                && let Some(copy) = &mut backlog.copy
-            {
-                copy.shrink_to(0);
-            }
-            return Err(refusal);
-        }
-        backlog.given = given;
-        backlog.held += cost;
-        backlog.closed = close;
-        if cost > 0 {
-            backlog.parts.push_back(bytes);
-        }
+        control.stdin.as_mut().ok_or(Refusal::NoStdin)?.feed(bytes, close)?;
         if let Some(command) = &control.command {
             command.input();
         }
@@ -392,9 +306,8 @@ impl CallState {
     /// Lets the input that waits, and the copy of what was delivered, take part of these rooms, which they have together
     /// with those of other calls.
     pub(crate) fn share_input(&self, waiting: &Arc<Room>, copies: &Arc<Room>) {
-        if let Some(backlog) = self.lock().stdin.as_mut().filter(|backlog| !backlog.closed) {
-            backlog.share = Some(Share::empty(waiting));
-            backlog.copy = Some(Share::empty(copies));
+        if let Some(backlog) = &mut self.lock().stdin {
+            backlog.share(waiting, copies);
         }
     }
 
@@ -403,19 +316,7 @@ impl CallState {
     /// # Errors
     /// The input is at its end.
     pub fn take_input(&self) -> Result<Option<Bytes>, InputEnd> {
-        let mut control = self.lock();
-        let Some(backlog) = control.stdin.as_mut() else { return Err(InputEnd) };
-        match backlog.parts.pop_front() {
-            Some(part) => {
-                backlog.held -= Backlog::cost(&part);
-                if let Some(share) = &mut backlog.share {
-                    share.shrink_to(backlog.held.saturating_sub(STDIN_OWN));
-                }
-                Ok(Some(part))
-            }
-            None if backlog.closed => Err(InputEnd),
-            None => Ok(None),
-        }
+        self.lock().stdin.as_mut().map_or(Err(InputEnd), Backlog::take)
     }
 
     fn lock(&self) -> MutexGuard<'_, Control> {
@@ -441,10 +342,6 @@ pub(crate) fn weight(value: &Value) -> usize {
     own + size_of::<Value>()
 }
 
-/// The input is at its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InputEnd;
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -455,7 +352,7 @@ pub(crate) mod tests {
     }
 
     /// A call whose command reads.
-    fn reading(id: &str, input: Input) -> Arc<CallState> {
+    pub(crate) fn reading(id: &str, input: Input) -> Arc<CallState> {
         made(id, "s", true, input)
     }
 
@@ -487,77 +384,6 @@ pub(crate) mod tests {
         assert_eq!(call("c", "s", true).cancel(), Ok(()));
     }
 
-    #[test]
-    fn the_input_of_all_calls_together_is_bounded() {
-        let room = Room::new(STDIN_BACKLOG + STDIN_BACKLOG / 2, "input");
-        let [first, second] = ["c1", "c2"].map(|id| reading(id, Input::Stream));
-        let copies = Room::new(usize::MAX, "copies");
-        first.share_input(&room, &copies);
-        second.share_input(&room, &copies);
-        let large = Bytes::from(vec![b'x'; STDIN_BACKLOG]);
-        first.feed(large.clone(), false).unwrap();
-        let refused = second.feed(large.clone(), true);
-        assert!(matches!(refused, Err(Refusal::Busy(_))), "{refused:?}");
-        second.feed(large.slice(..1024), false).unwrap();
-        // What the command reads has left, and so has what waited for one that has ended.
-        first.take_input().unwrap();
-        second.take_input().unwrap();
-        second.feed(large.clone(), false).unwrap();
-        second.end(Ended { outcome: None, result: None, result_decision: None });
-        first.feed(large, false).unwrap();
-    }
-
-    #[test]
-    fn commands_that_do_not_read_keep_no_input_from_those_that_do() {
-        let room = Room::new(STDIN_BACKLOG, "input");
-        let [silent, other, reads] = ["c1", "c2", "c3"].map(|id| reading(id, Input::Stream));
-        let copies = Room::new(usize::MAX, "copies");
-        [&silent, &other, &reads].iter().for_each(|call| call.share_input(&room, &copies));
-        let part = |bytes: usize| Bytes::from(vec![b'x'; bytes]);
-        silent.feed(part(STDIN_BACKLOG), false).unwrap();
-        other.feed(part(STDIN_OWN - PART_BYTES), false).unwrap();
-        assert!(matches!(other.feed(part(STDIN_OWN), false), Err(Refusal::Busy(_))), "more than its own");
-        for _ in 0..100 {
-            reads.feed(part(STDIN_OWN - PART_BYTES), false).unwrap();
-            assert!(reads.take_input().unwrap().is_some());
-        }
-        // Nothing is given back that was not taken.
-        while other.take_input().unwrap().is_some() {}
-        assert!(matches!(reads.feed(part(2 * STDIN_OWN), false), Err(Refusal::Busy(_))));
-        silent.take_input().unwrap();
-        reads.feed(part(STDIN_BACKLOG), false).unwrap();
-    }
-
-    #[test]
-    fn the_copies_of_all_delivered_input_together_are_bounded() {
-        let copies = Room::new(MAX_KEPT_BYTES, "copies");
-        let [first, second] = ["c1", "c2"].map(|id| reading(id, Input::Stream));
-        let waiting = Room::new(usize::MAX, "input");
-        [&first, &second].iter().for_each(|call| call.share_input(&waiting, &copies));
-        let part = |bytes: usize| Bytes::from(vec![b'x'; bytes]);
-        let give = |call: &CallState, bytes: usize| {
-            call.feed(part(bytes), false)?;
-            while call.take_input().unwrap().is_some() {}
-            Ok::<_, Refusal>(())
-        };
-        // Beyond what is kept of it, input takes no more.
-        for _ in 0..2 * MAX_KEPT_BYTES / STDIN_BACKLOG {
-            give(&first, STDIN_BACKLOG).unwrap();
-        }
-        give(&second, STDIN_OWN).unwrap();
-        let refused = give(&second, STDIN_OWN + 1);
-        assert!(matches!(refused, Err(Refusal::Busy(_))), "{refused:?}");
-        first.end(Ended { outcome: None, result: None, result_decision: None });
-        give(&second, STDIN_BACKLOG).unwrap();
-        // What is refused for want of another room is not given, and takes none of this.
-        let full = Room::new(0, "input");
-        let third = reading("c3", Input::Stream);
-        let copies = Room::new(STDIN_OWN, "copies");
-        third.share_input(&full, &copies);
-        assert!(matches!(third.feed(part(2 * STDIN_OWN), false), Err(Refusal::Busy(_))));
-        assert!(Share::empty(&copies).grow_to(STDIN_OWN).is_ok());
-    }
-
     /// A command that receives no orders.
     struct Free;
 
@@ -575,39 +401,5 @@ pub(crate) mod tests {
         assert_eq!(call.signal("INT"), Ok(()));
         call.end(Ended { outcome: None, result: None, result_decision: None });
         assert_eq!(call.signal("INT"), Err(Refusal::Ended));
-    }
-
-    #[test]
-    fn input_that_never_fits_is_told_from_input_that_does_not_fit_now() {
-        let call = reading("c", Input::Stream);
-        let part = |bytes: usize| Bytes::from(vec![b'x'; bytes]);
-        let too_large = Err(Refusal::TooLarge { limit: STDIN_BACKLOG });
-        assert_eq!(call.feed(part(STDIN_BACKLOG + 1), false), too_large);
-        assert_eq!(call.feed(part(STDIN_BACKLOG), false), Ok(()));
-        assert!(matches!(call.feed(part(1), false), Err(Refusal::Busy(_))));
-        assert_eq!(call.feed(part(STDIN_BACKLOG + 1), false), too_large);
-    }
-
-    /// A million single bytes would take a hundred times the limit in memory.
-    #[test]
-    fn small_parts_of_input_are_charged_for_what_they_take() {
-        let call = reading("c", Input::Stream);
-        let fed =
-            (0..=STDIN_BACKLOG).take_while(|_| call.feed(Bytes::from_static(b"x"), false).is_ok()).count();
-        assert!((1..=STDIN_BACKLOG / PART_BYTES).contains(&fed), "{fed} parts of one byte");
-        assert!(matches!(call.feed(Bytes::from_static(b"x"), false), Err(Refusal::Busy(_))));
-        assert_eq!(call.feed(Bytes::new(), false), Ok(()), "nothing takes nothing");
-        while call.take_input() != Ok(None) {}
-        assert_eq!(call.held(), 0);
-        assert_eq!(call.feed(Bytes::from(vec![b'x'; STDIN_BACKLOG]), true), Ok(()));
-    }
-
-    #[test]
-    fn a_call_that_has_ended_holds_no_input() {
-        let text = Bytes::from(vec![b'x'; 1 << 20]);
-        let call = reading("c", Input::Text(text));
-        assert_eq!(call.held(), (1 << 20) + PART_BYTES);
-        call.end(Ended { outcome: None, result: None, result_decision: None });
-        assert_eq!(call.held(), 0);
     }
 }

@@ -31,6 +31,7 @@ pub mod executor;
 mod filter;
 pub mod host;
 mod ids;
+pub mod input;
 mod judge;
 pub mod limits;
 pub mod links;

@@ -22,9 +22,10 @@ use bytes::Bytes;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::calls::{CallState, CommandHandle, InputEnd, Order};
+use crate::calls::{CallState, CommandHandle, Order};
 use crate::connection::Connection;
 use crate::delivered::Delivered;
+use crate::input::InputEnd;
 use crate::output::{Output, Stream};
 
 /// How often the CPU time of a running command is checked: a command may exceed its limit by this much on

@@ -10,7 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::approvals::groups;
-use crate::calls::{CallState, Input};
+use crate::calls::CallState;
+use crate::input::Input;
 use crate::output::Part;
 use crate::wire;
 

@@ -13,8 +13,9 @@ use bailiwick_policy::tool::{Plan, ToolCall};
 use tokio::sync::{OwnedSemaphorePermit, TryAcquireError};
 
 use super::Executor;
-use crate::calls::{CallState, Input, NewCall};
+use crate::calls::{CallState, NewCall};
 use crate::docket::OwedResult;
+use crate::input::Input;
 use crate::limits::{MAX_ARGUMENTS_DEPTH, MAX_TOOL_NAME};
 use crate::metrics::{EffectLabel, EffectValue};
 use crate::refusal::Refusal;
