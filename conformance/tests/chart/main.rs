@@ -4,4 +4,5 @@
 mod api_server;
 mod guide;
 mod helm;
+mod pools;
 mod rendered;
