@@ -29,6 +29,7 @@ PROFILE_BYTES, PROFILES = 1 << 20, 1000
 # Which namespace names which profile: a line for each. A pod can ask for every file here as its profile, and a runtime takes JSON without actions for none at
 # all, so nothing but profiles may be JSON.
 NAMED = ".named"
+HEADER = "# each namespace, and the profiles that it names\n"
 NAME = re.compile(r"bailiwick/([-a-z0-9]{1,180}\.json)")
 SELECTOR = "bailiwick.dev%2Fseccomp%3Dpool"
 
@@ -89,7 +90,7 @@ def known():
             lines = [line.split() for line in file]
     except (OSError, ValueError):
         return {}
-    return {words[0]: words[1:] for words in lines if words}
+    return {words[0]: words[1:] for words in lines if words and words[0] != "#"}
 
 
 def write(name, text):
@@ -111,7 +112,7 @@ def install(answers):
     named = {one: sorted(answers[one]) if one in answers else before.get(one, sorted(there)) for one in namespaces}
     # First, so that no end of this program makes it forget who relies on a file.
     if named != before:
-        write(NAMED, "".join(" ".join([one, *names]) + "\n" for one, names in sorted(named.items())))
+        write(NAMED, HEADER + "".join(" ".join([one, *names]) + "\n" for one, names in sorted(named.items())))
     for name in sorted(set(found) - there)[:max(0, PROFILES - len(there))]:
         if not is_profile(found[name]):
             print(f"{name} is no profile", file=sys.stderr, flush=True)

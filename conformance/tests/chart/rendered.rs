@@ -225,8 +225,9 @@ def profile(name):
     path = {'bailiwick.dev/profile-path': f'bailiwick/{name}.json'}
     return {'metadata': {'name': f'bailiwick-seccomp-{name}', 'annotations': path}, 'data': {f'{platform.machine()}.json': '{}' if name == 'empty' else '{\"defaultAction\": \"SCMP_ACT_ERRNO\"}'}}
 def is_json(name):
-    try: return json.loads(open(f'{installer.FOLDER}/{name}').read()) is not None
+    try: json.loads(open(f'{installer.FOLDER}/{name}').read())
     except ValueError: return False
+    return True
 def there(**lists):
     def listed(namespace):
         if lists[namespace] is None:
@@ -235,6 +236,9 @@ def there(**lists):
     installer.listed = listed
     installer.install(installer.published())
     print(sorted(name[:-5] for name in filter(is_json, os.listdir(installer.FOLDER))))
+os.environ['BAILIWICK_POOL_NAMESPACES'] = 'null'
+there(null=[])
+os.environ['BAILIWICK_POOL_NAMESPACES'] = 'a b'
 there(a=['empty', 'one', 'same'], b=['two', 'same'])
 there(a=None, b=['two', 'three', 'same'])
 there(a=None, b=['three'])
@@ -255,6 +259,8 @@ there(a=[], b=[])
     let told = String::from_utf8_lossy(&output.stdout);
     let folders: Vec<&str> = told.lines().filter(|line| line.starts_with('[')).collect();
     let expected = [
+        // The name of that namespace is JSON, and stands there alone.
+        "[]",
         "['one', 'same', 'two']",
         "['one', 'same', 'three', 'two']",
         // It does not answer, and the other goes on.
